@@ -16,7 +16,7 @@ import (
 
 const dashboardFile = "../../platform/openova-flow-server/chart/dashboard.json"
 
-// load decodes the dashboard with the types that Grafana publishes. Those of panels reject missing and unknown fields, also of queries and of the options of each kind of panel.
+// load decodes the dashboard with the types that Grafana publishes. The types of panels reject missing and unknown fields, also in queries and in the options of each kind of panel.
 //
 //lint:ignore SA1019 The file has the classic schema, which Grafana's sidecar loads. The one that the SDK prefers is another.
 func load(t *testing.T) (d dashboard.Dashboard, text []byte) {
@@ -41,14 +41,14 @@ func load(t *testing.T) (d dashboard.Dashboard, text []byte) {
 		if d.Panels[i].RowPanel != nil {
 			strict = new(dashboard.RowPanel)
 		}
-		if err := strict.UnmarshalJSONStrict(panel); err != nil && err.Error() != "" { // without errors it is an empty list of them, not nil
+		if err := strict.UnmarshalJSONStrict(panel); err != nil && err.Error() != "" { // without errors this is an empty list, not nil
 			t.Errorf("panel %d: %v", i, err)
 		}
 	}
 	return d, text
 }
 
-// TestDashboard_MatchesGrafanasSchema also compares the dashboard with what it is encoded to again: a field that the types do not know is lost.
+// TestDashboard_MatchesGrafanasSchema decodes the dashboard, encodes it again, and compares both: a field that the types do not know would be lost.
 func TestDashboard_MatchesGrafanasSchema(t *testing.T) {
 	d, text := load(t)
 	again, err := json.Marshal(d)
@@ -82,7 +82,7 @@ func TestDashboard_MatchesGrafanasSchema(t *testing.T) {
 	}
 }
 
-// missing reports what want has and got has not.
+// missing reports the fields and values of want that got lacks.
 func missing(t *testing.T, path string, want, got any) {
 	t.Helper()
 	switch want := want.(type) {

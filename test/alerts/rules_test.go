@@ -63,7 +63,7 @@ func TestRules_EachAlertIsTested(t *testing.T) {
 	}
 	read(t, "rules.yaml", &file)
 	for _, r := range rules(t) {
-		course := "" // s for each case in which it is silent, F for one in which it fires
+		course := "" // for each case of the alert: s if it is silent, F if it fires
 		for _, test := range file.Tests {
 			for _, c := range test.Cases {
 				switch {
@@ -76,7 +76,7 @@ func TestRules_EachAlertIsTested(t *testing.T) {
 			}
 		}
 		if len(course) < 3 || course[:2] != "sF" || course[len(course)-1] != 's' {
-			t.Errorf("%s: %q", r.Alert, course)
+			t.Errorf("%s: its cases are %q, want s, then F, and s at the end", r.Alert, course)
 		}
 	}
 }

@@ -46,10 +46,10 @@ type localAdapter struct {
 func (s *stage) readerKubeconfig() (kubeconfig string) {
 	s.t.Helper()
 	var entries []plane.Entry
-	rights := s.regions["fsn1"].path("reader.yaml")
-	s.must(os.WriteFile(rights, []byte(readerRole), 0o600))
+	role := s.regions["fsn1"].path("reader.yaml")
+	s.must(os.WriteFile(role, []byte(readerRole), 0o600))
 	for _, r := range s.both() {
-		s.must(r.api.ApplyFile(s.ctx, rights))
+		s.must(r.api.ApplyFile(s.ctx, role))
 		token, err := r.api.Token(s.ctx, "team-a", "reader", fmt.Sprintf("person-%d", time.Now().UnixNano()))
 		s.must(err)
 		s.must(os.WriteFile(r.path("person"), []byte(token), 0o600))

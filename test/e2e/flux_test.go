@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/openova-io/openova/test/e2e/conductor"
@@ -17,7 +18,7 @@ type flux struct {
 	attempted  string // revision that the Kustomization attempted last
 	applied    string
 	suspended  bool  // whether the Kustomization is suspended
-	suspends   int64 // how often that has changed
+	suspends   int64 // how often suspended has changed
 	observed   int64 // the generation of the Kustomization that its controller has observed
 	generation int64 // generation of the release
 	values     string
@@ -44,26 +45,27 @@ func (f *flux) put(kind, apiVersion, name string, labels, spec, status plane.Obj
 	f.stage.must(f.conductor.Apply(f.stage.ctx, conductor.Event{Type: "MODIFIED", Object: o}))
 }
 
-func is(kind, status, reason, message string, generation int64) plane.Object {
+// condition returns a condition of an object.
+func condition(kind, status, reason, message string, generation int64) plane.Object {
 	return plane.Object{"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": now(), "observedGeneration": generation}
 }
 
 // fetch writes a source that has fetched a revision. For an OCI artifact, origin is the revision that it was built from.
 func (f *flux) fetch(revision, origin string) {
-	f.source(is("Ready", "True", "Succeeded", "stored artifact for revision '"+revision+"'", 1), revision, origin)
+	f.source(condition("Ready", "True", "Succeeded", "stored artifact for revision '"+revision+"'", 1), revision, origin)
 }
 
 // failFetch writes a source that has failed to fetch for two minutes, and still has its last artifact.
 func (f *flux) failFetch(revision string) {
 	f.stage.t.Helper()
-	ready := is("Ready", "False", "GitOperationFailed", "failed to checkout and determine revision: unable to clone: repository not found", 1)
+	ready := condition("Ready", "False", "GitOperationFailed", "failed to checkout and determine revision: unable to clone: repository not found", 1)
 	ready["lastTransitionTime"] = time.Now().Add(-2 * time.Minute).UTC().Format(stamp)
 	f.source(ready, revision, "")
 }
 
 func (f *flux) source(ready plane.Object, revision, origin string) {
 	f.stage.t.Helper()
-	_, digest := cutLast(revision, ":")
+	digest := revision[strings.LastIndexByte(revision, ':')+1:]
 	artifact := plane.Object{"revision": revision, "lastUpdateTime": now(), "path": "source/flux-system/fleet/" + digest + ".tar.gz", "url": "http://source-controller/" + digest + ".tar.gz",
 		"digest": "sha256:" + (digest + digest + digest + digest)[:64], "size": 1}
 	if origin != "" {
@@ -74,16 +76,7 @@ func (f *flux) source(ready plane.Object, revision, origin string) {
 		ref = plane.Object{"tag": "latest"}
 	}
 	f.put(f.kind, "source.toolkit.fluxcd.io/v1", sourceName, nil, plane.Object{"interval": "1m", "url": f.url, "ref": ref},
-		plane.Object{"observedGeneration": 1, "artifact": artifact, "conditions": []any{ready, is("ArtifactInStorage", "True", "Succeeded", "stored artifact", 1)}})
-}
-
-func cutLast(text, sep string) (before, after string) {
-	for i := len(text) - len(sep); i >= 0; i-- {
-		if text[i:i+len(sep)] == sep {
-			return text[:i], text[i+len(sep):]
-		}
-	}
-	return "", text
+		plane.Object{"observedGeneration": 1, "artifact": artifact, "conditions": []any{ready, condition("ArtifactInStorage", "True", "Succeeded", "stored artifact", 1)}})
 }
 
 // try writes a Kustomization that has begun to apply a revision.
@@ -91,14 +84,14 @@ func (f *flux) try(revision string) {
 	f.stage.t.Helper()
 	f.attempted, f.observed = revision, 1+f.suspends
 	message := "Building manifests for revision " + revision + " with a timeout of 30s"
-	f.kustomization(is("Reconciling", "True", "Progressing", message, f.observed), is("Ready", "Unknown", "Progressing", "Reconciliation in progress", f.observed))
+	f.kustomization(condition("Reconciling", "True", "Progressing", message, f.observed), condition("Ready", "Unknown", "Progressing", "Reconciliation in progress", f.observed))
 }
 
 // apply writes a Kustomization that has applied the revision it tried.
 func (f *flux) apply() {
 	f.stage.t.Helper()
 	f.applied = f.attempted
-	f.kustomization(is("Ready", "True", "ReconciliationSucceeded", "Applied revision: "+f.applied, f.observed))
+	f.kustomization(condition("Ready", "True", "ReconciliationSucceeded", "Applied revision: "+f.applied, f.observed))
 }
 
 // suspend suspends or resumes the Kustomization, and leaves its status unchanged.
@@ -106,7 +99,7 @@ func (f *flux) suspend(yes bool) {
 	f.stage.t.Helper()
 	f.suspended = yes
 	f.suspends++ // the controller does not observe a suspended Kustomization
-	f.kustomization(is("Ready", "True", "ReconciliationSucceeded", "Applied revision: "+f.applied, f.observed))
+	f.kustomization(condition("Ready", "True", "ReconciliationSucceeded", "Applied revision: "+f.applied, f.observed))
 }
 
 func (f *flux) kustomization(conditions ...any) {
@@ -133,22 +126,22 @@ func (f *flux) change(values string) {
 func (f *flux) upgrade() {
 	f.stage.t.Helper()
 	message := "Running 'upgrade' action with timeout of 30s"
-	f.helm(f.generation-1, is("Reconciling", "True", "Progressing", message, f.generation), is("Ready", "Unknown", "Progressing", message, f.generation))
+	f.helm(f.generation-1, condition("Reconciling", "True", "Progressing", message, f.generation), condition("Ready", "Unknown", "Progressing", message, f.generation))
 }
 
 // upgraded writes a release whose upgrade has succeeded.
 func (f *flux) upgraded() {
 	f.stage.t.Helper()
 	message := "Helm upgrade succeeded for release flux-system/web with chart web@1.0.0"
-	f.helm(f.generation, is("Ready", "True", "UpgradeSucceeded", message, f.generation), is("Released", "True", "UpgradeSucceeded", message, f.generation))
+	f.helm(f.generation, condition("Ready", "True", "UpgradeSucceeded", message, f.generation), condition("Released", "True", "UpgradeSucceeded", message, f.generation))
 }
 
 // giveUp writes a release whose last retry has failed.
 func (f *flux) giveUp() {
 	f.stage.t.Helper()
 	message := "Helm upgrade failed for release flux-system/web with chart web@1.0.0: timeout waiting for: [Deployment/flux-system/web status: 'InProgress']"
-	f.helm(f.generation, is("Stalled", "True", "RetriesExceeded", "Failed to upgrade after 1 attempt(s)", f.generation), is("Ready", "False", "UpgradeFailed", message, f.generation),
-		is("Released", "False", "UpgradeFailed", message, f.generation))
+	f.helm(f.generation, condition("Stalled", "True", "RetriesExceeded", "Failed to upgrade after 1 attempt(s)", f.generation), condition("Ready", "False", "UpgradeFailed", message, f.generation),
+		condition("Released", "False", "UpgradeFailed", message, f.generation))
 }
 
 func (f *flux) helm(observed int64, conditions ...any) {

@@ -57,7 +57,7 @@ func TestLatency(t *testing.T) {
 				begins()
 				name, message := named.FindSubmatch(e), changed.Find(e)
 				if name != nil && message != nil {
-					watched.note(watched.shut, "fsn1/"+string(name[1])+" "+string(message), now)
+					watched.note(watched.shown, "fsn1/"+string(name[1])+" "+string(message), now)
 				}
 			})
 		})
@@ -74,7 +74,7 @@ func TestLatency(t *testing.T) {
 				i, message := n%(releases-1), fmt.Sprint("change ", n)
 				at := time.Now()
 				for _, w := range []*stopwatch{watched, viewed} {
-					w.note(w.at, fmt.Sprintf("fsn1/app-%05d %s", i, message), at)
+					w.note(w.wrote, fmt.Sprintf("fsn1/app-%05d %s", i, message), at)
 				}
 				if err := r.setRelease(i, []string{"Unknown", "True"}[n/releases%2], message); err != nil {
 					failed <- err

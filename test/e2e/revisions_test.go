@@ -34,8 +34,9 @@ type waiting struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
-	result string // set when done is closed, like:
-	at     time.Time
+	// These are set once done is closed.
+	result string
+	at     time.Time // of the answer
 	line   string
 }
 
@@ -74,8 +75,8 @@ func (s *stage) checkAnswers(result string, before, after time.Time, gates ...*w
 	}
 }
 
-// open checks that gates have not answered.
-func (s *stage) open(gates ...*waiting) {
+// checkWaiting checks that gates have not answered.
+func (s *stage) checkWaiting(gates ...*waiting) {
 	s.t.Helper()
 	for _, w := range gates {
 		select {
@@ -126,7 +127,7 @@ func (s *stage) waitRevision(name string, want ...string) {
 	}))
 }
 
-// newFlux returns regions whose Kustomizations have applied commit 0.
+// newFlux returns regions whose Kustomizations have applied the revision first.
 func newFlux(s *stage, kind, url, first string) (fsn1, hel1 *flux) {
 	s.t.Helper()
 	var all []*flux
@@ -149,7 +150,7 @@ func (s *stage) pause(d time.Duration) {
 	}
 }
 
-// start begins a revision in regions: the source has fetched it, the Kustomization has begun to apply it, and the release is changed.
+// start rolls out a fetched revision in regions: the Kustomization has applied it, and the upgrade of the changed release has begun.
 func (s *stage) start(revision string, regions ...*flux) {
 	s.t.Helper()
 	for _, do := range []func(*flux){func(f *flux) { f.try(revision) }, func(f *flux) { f.change(revision) }, (*flux).apply, (*flux).upgrade} {
@@ -175,7 +176,7 @@ func TestRevisions(t *testing.T) {
 		}
 		s.pause(20 * time.Second)
 		for _, w := range early {
-			s.open(w)
+			s.checkWaiting(w)
 		}
 
 		// a is done in fsn1, and superseded by b in hel1.
@@ -191,7 +192,7 @@ func TestRevisions(t *testing.T) {
 		hel1.try(written("a"))
 		s.waitRevision(commitOf("a"), "fsn1 done 1/1 1", "hel1 applying 0/1 0")
 		page.shows("aaaaaaaa | done in T | applying 0 of 1")
-		s.open(early["a"], during)
+		s.checkWaiting(early["a"], during)
 		for _, f := range both {
 			f.fetch(written("b"), "")
 		}
@@ -203,7 +204,7 @@ func TestRevisions(t *testing.T) {
 		s.waitRevision(commitOf("b"), "fsn1 rolling-out 1/1 1", "hel1 rolling-out 1/1 1")
 		page.shows("bbbbbbbb | rolling out 0 of 1 | rolling out 0 of 1", "aaaaaaaa → bbbbbbbb | done in T | overtaken by bbbbbbbb")
 		s.pause(1500 * time.Millisecond)
-		s.open(early["a"], during, early["b"], duringB)
+		s.checkWaiting(early["a"], during, early["b"], duringB)
 		fsn1.upgraded()
 		before := time.Now()
 		hel1.upgraded()
@@ -212,7 +213,7 @@ func TestRevisions(t *testing.T) {
 		s.checkAnswers(insight.Passed, before, after, early["a"], during, early["b"], duringB)
 		began := time.Now()
 		s.checkAnswers(insight.Passed, began, began, s.wait("b after", commitOf("b")))
-		s.open(afterA) // no source has a any more, and no object shows that b superseded it
+		s.checkWaiting(afterA) // no source has a any more, and no object shows that b superseded it
 		afterA.cancel()
 		page.shows("bbbbbbbb | done in T | done in T", "aaaaaaaa → bbbbbbbb | done in T | overtaken by bbbbbbbb")
 		a, _ := s.revision(commitOf("a"))
@@ -228,7 +229,7 @@ func TestRevisions(t *testing.T) {
 		during = s.wait("c during", commitOf("c"))
 		s.start(written("c"), both...)
 		fsn1.upgraded()
-		s.open(early["c"], during)
+		s.checkWaiting(early["c"], during)
 		before = time.Now()
 		hel1.giveUp()
 		after = time.Now()
@@ -247,7 +248,7 @@ func TestRevisions(t *testing.T) {
 		s.start(written("d"), both...)
 		s.waitRevision(commitOf("c"), "fsn1 done 1/1 1", "hel1 overtaken/failed 1/1 1")
 		fsn1.upgraded()
-		s.open(early["d"], during)
+		s.checkWaiting(early["d"], during)
 		before = time.Now()
 		hel1.upgraded()
 		after = time.Now()
@@ -262,7 +263,7 @@ func TestRevisions(t *testing.T) {
 		fsn1.fetch(written("e"), "")
 		during = s.wait("e during", commitOf("e"))
 		s.start(written("e"), fsn1)
-		s.open(early["e"], during)
+		s.checkWaiting(early["e"], during)
 		before = time.Now()
 		fsn1.upgraded()
 		after = time.Now()
@@ -287,7 +288,7 @@ func TestRevisions(t *testing.T) {
 		s.until("the Kustomization is resumed", soon, func() bool { return s.meta("hel1/Kustomization/flux-system/apps")["suspended"] == nil })
 		resumed := s.wait("e resumed", commitOf("e"))
 		s.start(written("e"), hel1)
-		s.open(resumed)
+		s.checkWaiting(resumed)
 		before = time.Now()
 		hel1.upgraded()
 		after = time.Now()
@@ -311,7 +312,7 @@ func TestRevisions_OfArtifacts(t *testing.T) {
 		s.start(digest("1"), fsn1, hel1)
 		fsn1.upgraded()
 		s.pause(1500 * time.Millisecond)
-		s.open(gates...)
+		s.checkWaiting(gates...)
 		before := time.Now()
 		hel1.upgraded()
 		after := time.Now()

@@ -133,24 +133,24 @@ func (a *adapter) memory(name string) (mib int) {
 
 // stopwatch measures the time from each write until the subscriber first shows it. The two instants may be recorded in either order.
 type stopwatch struct {
-	mu       sync.Mutex
-	at, shut map[string]time.Time // time of the write, and when the subscriber first showed it
-	wait     int
-	spans    []time.Duration
+	mu           sync.Mutex
+	wrote, shown map[string]time.Time // by node and message: when it was written, and when it was first shown
+	wait         int                  // writes that are not shown yet
+	spans        []time.Duration
 }
 
 func newStopwatch(n int) *stopwatch {
-	return &stopwatch{at: map[string]time.Time{}, shut: map[string]time.Time{}, wait: n}
+	return &stopwatch{wrote: map[string]time.Time{}, shown: map[string]time.Time{}, wait: n}
 }
 
-func (s *stopwatch) written(id, message string) { s.note(s.at, id+" "+message, time.Now()) }
+func (s *stopwatch) written(id, message string) { s.note(s.wrote, id+" "+message, time.Now()) }
 
 func (s *stopwatch) seen(n flow.Node, at time.Time) {
 	var meta struct {
 		Message string `json:"message"`
 	}
 	if json.Unmarshal([]byte(n.Meta), &meta) == nil && meta.Message != "" {
-		s.note(s.shut, n.ID+" "+meta.Message, at)
+		s.note(s.shown, n.ID+" "+meta.Message, at)
 	}
 }
 
@@ -161,10 +161,10 @@ func (s *stopwatch) note(in map[string]time.Time, key string, at time.Time) {
 		return
 	}
 	in[key] = at
-	written, ok := s.at[key]
-	seen, both := s.shut[key]
+	written, ok := s.wrote[key]
+	seen, both := s.shown[key]
 	if ok && both {
-		// The subscriber showed it before the API server's response was read: count 0.
+		// The subscriber may show a write before its response is read: count 0.
 		s.spans = append(s.spans, max(0, seen.Sub(written)))
 		s.wait--
 	}

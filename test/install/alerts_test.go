@@ -138,7 +138,7 @@ func TestServer_Dashboard(t *testing.T) {
 	}
 }
 
-// TestRelay_IsScraped checks that what the relay's ServiceMonitor selects is its Service, and that the Service selects its pod and the port of the metrics.
+// TestRelay_IsScraped checks that the relay's ServiceMonitor selects only the relay's Service, and that this Service selects the relay's pod and the port of the metrics.
 func TestRelay_IsScraped(t *testing.T) {
 	files, err := render(load(t, server), ciFiles(t, server)["relay"], "flow", true)
 	if err != nil {

@@ -43,7 +43,7 @@ func TestDocs_CommandsExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	modules := map[string]string{"openova-flow-server": "server", "openova-flow-proxy": "server", "openova-flow-server-jetstream": "server-jetstream", "openova-flow-adapter-flux": "adapter-flux"}
+	modules := map[string]string{"openova-flow-server": "server", "openova-flow-proxy": "server", "openova-flow-server-jetstream": "server-jetstream", "openova-flow-adapter-flux": "adapter-flux", "openova-flow-relay": "relay"}
 	helps := map[string]string{} // by program and subcommand
 	help := func(program, command string) string {
 		at := program + " " + command

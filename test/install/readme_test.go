@@ -26,7 +26,7 @@ func commands(t *testing.T, name string) string {
 	return string(block[1])
 }
 
-// typed runs commands in a shell with the real server program, and with stubs of kubectl and helm that record their calls. It returns these calls.
+// typed runs commands in a shell with the programs in dir, and with stubs of kubectl and helm that record their calls. It returns these calls.
 func typed(t *testing.T, dir, text string) (calls [][]string) {
 	t.Helper()
 	const note = "#!/bin/sh\nprintf '%s\\037' \"${0##*/}\" \"$@\" >>\"$CALLS\"\nprintf '\\036' >>\"$CALLS\"\n"

@@ -137,7 +137,7 @@ const relay = "flowRelay.enabled=true,flowRelay.token.existingSecret=t,flowRelay
 
 const insecure = "flowServer.insecure=true,flowServer.tokens.existingSecret=,"
 
-// notNamed returns the names that an error's text lacks. If err is nil, it returns "any error" and all names.
+// notNamed returns the names that the text of err lacks; if err is nil, "any error" and all names.
 func notNamed(err error, names ...string) []string {
 	if err == nil {
 		return append([]string{"any error"}, names...)

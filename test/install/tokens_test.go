@@ -141,7 +141,7 @@ func TestKit_RegionsWriteOnlyTheirOwn(t *testing.T) {
 			}
 		}
 		if _, err := a.Check(t.Context(), auth.Bearer(tokens[own]+"x")); err == nil {
-			t.Errorf("a prefix of the token of %s is accepted", own)
+			t.Errorf("the token of %s with another character at its end is accepted", own)
 		}
 	}
 	people, err := a.Check(t.Context(), auth.Bearer("token-of-people-"+strings.Repeat("x", 32)))
@@ -149,7 +149,7 @@ func TestKit_RegionsWriteOnlyTheirOwn(t *testing.T) {
 		t.Errorf("the people's token is no admin: %v", err)
 	}
 	if _, err := a.Check(t.Context(), auth.Bearer("")); err == nil {
-		t.Error("no token is denied")
+		t.Error("an empty token is accepted")
 	}
 }
 

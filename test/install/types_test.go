@@ -22,7 +22,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 )
 
-// foreign are kinds without Go types in this module.
+// foreign has the kinds that have no Go type in this module.
 var foreign = map[string]bool{"HTTPRoute": true, "ServiceMonitor": true, "PrometheusRule": true, "PodMonitor": true}
 
 // TestCharts_ManifestsMatchTheirTypes finds fields that an API server would drop or reject.
@@ -148,7 +148,7 @@ func words(v any) string {
 	return strings.Join(out, " ")
 }
 
-// environment returns the environment of a rendered container. Files from Secrets are replaced by existing files.
+// environment returns the environment of a rendered container. It replaces files from Secrets by file, and the folder of the state by the folder of file.
 func environment(t *testing.T, o object, file string) (env []string) {
 	t.Helper()
 	list, _ := at(o.Spec, "template.spec.containers.0.env").([]any)

@@ -67,10 +67,10 @@ func (s *stage) shortened() string {
 	return string(out)
 }
 
-// pager is what Alertmanager notifies.
+// pager is the receiver of Alertmanager's notifications.
 type pager struct {
-	mu   sync.Mutex
-	says map[string]string // by alert: the states that it was notified of, without repetitions
+	mu     sync.Mutex
+	states map[string]string // by alert: the states that Alertmanager has notified, without repetitions
 }
 
 func (p *pager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -89,8 +89,8 @@ func (p *pager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, a := range in.Alerts {
 		l := a.Labels
 		subject := strings.Join(slices.DeleteFunc([]string{l["from"], l["alertname"], l["severity"], l["flow"], l["region"], l["node"], l["object"], l["kind"]}, func(s string) bool { return s == "" }), " ")
-		if !strings.HasSuffix(p.says[subject], a.Status) {
-			p.says[subject] = strings.TrimSpace(p.says[subject] + " " + a.Status)
+		if !strings.HasSuffix(p.states[subject], a.Status) {
+			p.states[subject] = strings.TrimSpace(p.states[subject] + " " + a.Status)
 		}
 	}
 }
@@ -105,11 +105,11 @@ func (s *stage) firstLines(file string, n int) string {
 	return strings.Join(strings.SplitAfter(string(text), "\n")[:n], "")
 }
 
-// notified returns what Alertmanager has notified.
+// notified returns the states of each alert that Alertmanager has notified.
 func (p *pager) notified() map[string]string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return maps.Clone(p.says)
+	return maps.Clone(p.states)
 }
 
 // run starts all parts. Alertmanager notifies hook.
@@ -190,13 +190,13 @@ func releases(state string, since time.Time) string {
 	return `{"type":"upsert-nodes","nodes":[` + node("fsn1/loki") + `,` + node("fsn1/"+strings.Repeat("x", 300)) + `]}`
 }
 
-// TestMonitoring replays recordings with everything that watches them, and checks what Alertmanager notifies and which traces Jaeger has.
+// TestMonitoring replays recordings while all parts run, and checks what Alertmanager notifies and which traces Jaeger has.
 func TestMonitoring(t *testing.T) {
 	s := &stage{T: t, dir: t.TempDir()}
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
 		s.build(name)
 	}
-	pager := &pager{says: make(map[string]string)}
+	pager := &pager{states: make(map[string]string)}
 	defer func() {
 		for alert, states := range pager.notified() {
 			t.Log(alert, states)
@@ -237,7 +237,7 @@ func TestMonitoring(t *testing.T) {
 	fires("firing resolved", "prometheus OpenovaFlowSourceStale warning source fsn1")
 	s.replayed(kits)
 
-	// The flow is deleted, so nothing of it is wrong.
+	// Its alerts resolve, since the flow is deleted.
 	sources.kill()
 	s.send("DELETE", "/v1/flows/kustomizations", "")
 	want := map[string]string{
@@ -268,7 +268,7 @@ func TestMonitoring(t *testing.T) {
 	}
 	for alert := range want {
 		if got[alert] == "" {
-			t.Errorf("%s: nothing", alert)
+			t.Errorf("%s: not notified", alert)
 		}
 	}
 	for _, flow := range []string{"bootstrap", "fleet"} {

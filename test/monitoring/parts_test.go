@@ -76,7 +76,7 @@ func (s *stage) download(module string) string {
 	return downloaded.Dir
 }
 
-// withPage returns the folder of a copy of Alertmanager with a page: it embeds one that its module does not contain.
+// withPage returns the folder of a copy of Alertmanager with an empty page: Alertmanager embeds a page that its module does not contain.
 func (s *stage) withPage(module string) string {
 	s.Helper()
 	source := filepath.Join(s.dir, "alertmanager.source")

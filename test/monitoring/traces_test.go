@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// jaeger has the addresses of a Jaeger: where it takes traces, and where it is asked for them.
+// jaeger has the addresses of a Jaeger: of its two receivers of traces, and of its query API.
 type jaeger struct{ grpc, http, query string }
 
 // jaeger starts a Jaeger that keeps traces in memory.
@@ -49,7 +49,7 @@ type attributes []struct {
 	Value struct{ StringValue string }
 }
 
-// get returns an attribute; empty: there is none.
+// get returns the value of an attribute, empty if there is none.
 func (list attributes) get(key string) string {
 	for _, a := range list {
 		if a.Key == key {
@@ -67,7 +67,7 @@ type trace struct {
 	waits map[string]*span // by the id of the run that waits
 }
 
-// trace returns the trace of a rollout once a Jaeger has all spans of it. Their number is expected.
+// trace returns the trace of a rollout once a Jaeger has the expected number of its spans.
 func (s *stage) trace(j jaeger, flow, rollout string, expected int) *trace {
 	s.Helper()
 	var spans []*span // of the rollout
@@ -160,10 +160,10 @@ func (t *trace) began(run *span) int64 {
 	return run.StartTimeUnixNano
 }
 
-// unrelated is how long before a run a dependency may have ended that the run waited for, as in the page.
-const unrelated = 2 * time.Minute
+// maxGap is the maximum time from the end of a dependency to the start of a run that waited for it, as in the page.
+const maxGap = 2 * time.Minute
 
-// critical returns the critical path, and how long it takes, from nothing but spans and links: of the chains of dependencies the one that took longest.
+// critical returns the critical path and its duration, computed only from spans and links: the chain of dependencies that took longest.
 func (t *trace) critical() (nodes []string, took time.Duration) {
 	type chain struct {
 		before *span
@@ -179,7 +179,7 @@ func (t *trace) critical() (nodes []string, took time.Duration) {
 		free, began := int64(0), t.began(run)
 		for _, link := range run.Links {
 			need := t.spans[link.SpanID]
-			if t.began(need) > began || began-need.EndTimeUnixNano > unrelated.Nanoseconds() {
+			if t.began(need) > began || began-need.EndTimeUnixNano > maxGap.Nanoseconds() {
 				continue
 			}
 			free = max(free, need.EndTimeUnixNano)
@@ -295,7 +295,7 @@ func (s *stage) checkTraces(flow string) {
 func (s *stage) checkSpans(t *trace, flow string, r *rollout) {
 	s.Helper()
 	root, status := t.root, r.Outcome
-	if status == "incomplete" { // no value of the attribute means that
+	if status == "incomplete" { // the attribute has no value for it
 		status = ""
 	}
 	if a := root.Attributes; root.Name != "rollout "+flow || a.get("deployment.id") != r.ID || a.get("deployment.status") != status || root.EndTimeUnixNano != r.EndedAt*1e6 {

@@ -97,7 +97,7 @@ func (b builder) cached(module, main string, make func(version, into string) err
 	defer os.RemoveAll(tmp)
 	b.building(module + " " + string(version[1]))
 	if err := make(string(version[1]), tmp); err != nil {
-		return "", fmt.Errorf("making %s: %w", module, err)
+		return "", fmt.Errorf("build %s: %w", module, err)
 	}
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return "", err

@@ -31,7 +31,7 @@ func Start(log string, env []string, program string, args ...string) (*Process, 
 	defer out.Close()
 	p := &Process{Log: log, cmd: exec.Command(program, args...), ended: make(chan struct{})}
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, out, out
-	// Kill it if the tests are killed.
+	// Kill the process if the tests are killed.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func (p *Process) Stop() error {
 	}
 }
 
-// given is the last port that FreeAddr returned, or a random start.
+// given counts the ports that FreeAddr has tried, from a random start.
 var given = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
 
 // FreeAddr returns an unused address on loopback. Its port is outside the range that the kernel assigns, since it is used later, and again

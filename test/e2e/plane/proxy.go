@@ -42,8 +42,8 @@ func (p *Proxy) accept() {
 	}
 }
 
-// keep registers c, so that Drop and Close close it. It reports whether the network works.
-func (p *Proxy) keep(c net.Conn) (whole bool) {
+// keep registers c, so that Drop and Close close it. It reports whether the network is not cut.
+func (p *Proxy) keep(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conns[c] = true

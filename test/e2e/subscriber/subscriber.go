@@ -1,5 +1,5 @@
-// Package subscriber follows a flow as a page does: it folds the stream, and resumes after every break. It records everything that it
-// showed.
+// Package subscriber follows a flow as a page does: it folds the stream, and resumes after every lost connection. It records everything that
+// a page would have shown.
 package subscriber
 
 import (

@@ -185,7 +185,7 @@ type History struct {
 	edges  map[Edge]bool
 }
 
-// NewHistory returns the History of a region without objects.
+// NewHistory returns the History of a region that has no objects yet.
 func NewHistory(region string) *History {
 	return &History{name: region, now: map[string]string{}, counts: map[string]int{}, edges: map[Edge]bool{},
 		series: map[string][]string{region: {"pending"}}}

@@ -94,7 +94,7 @@ func TestHistory_StatusHoldsDuringARecheck(t *testing.T) {
 	}
 }
 
-func TestEdgesRespectNamespaces(t *testing.T) {
+func TestEdges_DependenciesInNamespaces(t *testing.T) {
 	got := truth.Edges("r", release(t, "team", "app", "", `{"name":"db"},{"name":"net","namespace":"flux-system"}`))
 	want := []truth.Edge{
 		{From: "r/team/app", Type: "contains", To: "r"},

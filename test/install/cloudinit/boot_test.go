@@ -58,9 +58,9 @@ func start(t *testing.T, program, tokens string) string {
 	return ""
 }
 
-// TestDeployment_WorksAndIsClosed runs the server with the primary's tokens file, and an adapter for each region with its machine's token, flow id and
-// region.
-func TestDeployment_WorksAndIsClosed(t *testing.T) {
+// TestDeployment_ReplaysAndAccess runs the server with the primary's tokens file, and an adapter for each region with its machine's token, flow id and
+// region. Then it checks which requests the server allows.
+func TestDeployment_ReplaysAndAccess(t *testing.T) {
 	out, _ := newWorkspace(t).apply(t, deployment())
 	ingest, tokens := credentials(t, out, "fsn1")
 	dir := t.TempDir()
@@ -104,11 +104,11 @@ func TestDeployment_WorksAndIsClosed(t *testing.T) {
 			}
 		}
 	}
-	isClosed(t, url, out, ingest)
+	checkAccess(t, url, out, ingest)
 }
 
-// isClosed sends requests that a server must deny.
-func isClosed(t *testing.T, url string, out outputs, ingest map[string]string) {
+// checkAccess sends requests without and with the deployment's tokens, and checks which the server allows.
+func checkAccess(t *testing.T, url string, out outputs, ingest map[string]string) {
 	t.Helper()
 	node := func(region string) string {
 		return `{"type":"upsert-nodes","nodes":[{"id":"` + region + `/x","flowId":"4711","label":"x","status":"running","region":"` + region + `"}]}`

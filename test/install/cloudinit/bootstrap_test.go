@@ -22,7 +22,7 @@ case $* in *" wait "*) [ -z "${NEVER:-}" ] && [ "$(grep -c ' wait ' "$CALLS")" -
 `
 )
 
-// machine is a folder that replaces a machine's root, with a server of the test in place of GitHub.
+// machine is a folder in place of a machine's root, with a test server in place of GitHub.
 type machine struct {
 	root, calls string
 	env         []string

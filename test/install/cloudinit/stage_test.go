@@ -75,7 +75,7 @@ type outputs struct {
 	FlowURL  string
 }
 
-// workspace is a configuration that uses the module, with its state.
+// workspace is a folder with a configuration that uses the module, and with its state.
 type workspace struct {
 	dir, settings string
 }

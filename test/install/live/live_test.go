@@ -217,7 +217,7 @@ func checkPermissions(t *testing.T, admin *plane.Client) {
 	const lease = "openova-flow-adapter-flux-2b2352bfcb"
 	type question struct {
 		namespace, verb, group, resource, name string
-		everywhere, listed                     bool // whether allowed by a render without namespaces, and by one with flux-system and apps
+		everywhere, listed                     bool // whether the render defaults allows it, and whether the render namespaces (flux-system and apps) does
 	}
 	const helm, source, kustomize, coordination = "helm.toolkit.fluxcd.io", "source.toolkit.fluxcd.io", "kustomize.toolkit.fluxcd.io", "coordination.k8s.io"
 	questions := []question{

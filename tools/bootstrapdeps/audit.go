@@ -30,10 +30,10 @@ func audit(k kit, declared []release) (out []finding) {
 			names[r.Name], slots[r.Slot] = r, r
 		}
 	}
-	there, wanted := byName(k.releases), byName(declared)
+	built, wanted := byName(k.releases), byName(declared)
 	for _, r := range k.releases {
 		for _, d := range r.DependsOn {
-			if _, ok := there[d]; !ok {
+			if _, ok := built[d]; !ok {
 				add(r.File, r.lines[d], "unknown-dependency", "%s waits for %s, which is not in the kit", r.Name, d)
 			}
 		}
@@ -62,7 +62,7 @@ func audit(k kit, declared []release) (out []finding) {
 		}
 	}
 	for _, w := range declared {
-		if _, ok := there[w.Name]; !ok {
+		if _, ok := built[w.Name]; !ok {
 			add(w.File, w.line, "missing", "%s is declared for slot %02d but not in the kit", w.Name, w.Slot)
 		}
 		for _, d := range w.DependsOn {

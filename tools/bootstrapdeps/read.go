@@ -15,7 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// inputError is an error in the input, with its place.
+// inputError is an error in the input, with file and line.
 type inputError struct {
 	File string `json:"file"`
 	Line int    `json:"line,omitempty"`
@@ -33,7 +33,7 @@ func (e *inputError) Error() string {
 type kit struct {
 	releases      []release
 	files         []kitFile
-	kustomization string // its file
+	kustomization string // path of the file kustomization.yaml; empty: none
 	resources     []string
 	resourceLines []int
 }
@@ -46,7 +46,7 @@ type kitFile struct {
 
 var slotName = regexp.MustCompile(`^([0-9]+)-(.+)\.ya?ml$`)
 
-// fileName matches the name of a slot's file.
+// fileName returns the name of a slot's file without slot and extension, empty for any other file.
 func fileName(path string) string {
 	if m := slotName.FindStringSubmatch(filepath.Base(path)); m != nil {
 		return m[2]
@@ -364,6 +364,7 @@ func (v value) only(keys ...string) error {
 	return nil
 }
 
+// reason returns the text of err without the path, which an inputError has already.
 func reason(err error) string {
 	var p *os.PathError
 	if errors.As(err, &p) {

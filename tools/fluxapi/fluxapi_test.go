@@ -40,6 +40,7 @@ type source struct {
 	literals  map[string]bool            // string literals
 }
 
+// read adds the declarations of the package in a folder to s.
 func read(t *testing.T, s *source, dir string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -178,17 +179,17 @@ func newSource() *source {
 // TestMapping_KnowsEveryConditionReasonAndStatusField fails for each name of a newer Flux that the mapping does not know. Map it, or list it in leftout.txt
 // with the reason.
 func TestMapping_KnowsEveryConditionReasonAndStatusField(t *testing.T) {
-	read1 := func(dir string) *source {
+	readOne := func(dir string) *source { // of one package
 		s := newSource()
 		read(t, s, dir)
 		return s
 	}
-	mapped := read1(mapping).literals
+	mapped := readOne(mapping).literals
 	names := map[string]bool{} // conditions and reasons by value, fields by path
 	shared := newSource()
 	var packages []*source
 	for _, api := range apis {
-		s := read1(filepath.Join(download(t, api.module), api.folder))
+		s := readOne(filepath.Join(download(t, api.module), api.folder))
 		maps.Copy(shared.structs, s.structs)
 		packages = append(packages, s)
 		for name, value := range s.constants {

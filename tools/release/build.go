@@ -33,7 +33,7 @@ func parsePlatforms(text string) ([]platform, error) {
 type state struct {
 	root     string // the checkout
 	version  string
-	revision string // the commit; empty outside of git
+	revision string // the commit, with the suffix -dirty if files are changed; empty outside of git
 	created  time.Time
 }
 

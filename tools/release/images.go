@@ -79,7 +79,7 @@ func writeImage(ctx context.Context, s state, p program, platforms []platform, f
 	return nil
 }
 
-// makeImage returns the image of a program and its SBOM, which refers to it.
+// makeImage returns the image of a program, and the SBOM of the image, whose subject is the image.
 func makeImage(ctx context.Context, s state, p program, on platform) (image, sbom v1.Image, err error) {
 	scratch, err := os.MkdirTemp("", "release-")
 	if err != nil {
@@ -98,7 +98,7 @@ func makeImage(ctx context.Context, s state, p program, on platform) (image, sbo
 	if err != nil {
 		return nil, nil, err
 	}
-	// Two layers: the certificates are the same in all images, and in many releases.
+	// Two layers, since the certificates are the same in all images and in many releases.
 	var layers []mutate.Addendum
 	for _, f := range []file{{caFile, 0o644, roots}, {"/" + p.name, 0o755, program}} {
 		layer, err := makeLayer(f)

@@ -44,7 +44,7 @@ var programs = []program{
 	{
 		name:        "openova-flow-relay",
 		module:      "products/openova-flow/relay",
-		description: "Tells Slack, Alertmanager, webhooks, GitHub and OpenTelemetry what happens to flows",
+		description: "Sends notices of flows to Slack, Alertmanager, webhooks, GitHub and OpenTelemetry",
 		port:        "8083",
 	},
 }

@@ -31,7 +31,7 @@ func TestPush_ImagesCanBeReadBack(t *testing.T) {
 		if err := run(t.Context(), []string{"push", "--from", folder, "--to", to}, &output, &output); err != nil {
 			t.Fatal(err)
 		}
-		printed := map[string]string{} // kind of the line (to sign, or to attest) by reference
+		printed := map[string]string{} // by reference: the file of the SBOM, empty for an image
 		for line := range strings.Lines(output.String()) {
 			fields := strings.Fields(line)
 			switch {

@@ -185,7 +185,7 @@ func TestRun_ImagesPrintTheirVersion(t *testing.T) {
 	}
 }
 
-func TestRun_AdapterWithoutSettingsNamesTheMissing(t *testing.T) {
+func TestRun_AdapterNamesMissingSettings(t *testing.T) {
 	image := here(t, "openova-flow-adapter-flux")
 	_, stderr, code := once(t, start(t, image, unpack(t, image), nil, "replay", "fsn1=-"))
 	if code != 1 || !strings.Contains(stderr, "FLOW_SERVER_URL") || !strings.Contains(stderr, "FLOW_ID") {

@@ -8,7 +8,7 @@ import (
 	"regexp"
 )
 
-// stated lists the files with the version of a checkout, and the pattern of its line. A release with a different version would install that version.
+// stated lists the files that state a version, and the pattern of its line. If it is not the version of the release, the release installs another one.
 var stated = []struct{ file, pattern string }{
 	{"platform/openova-flow-server/chart/Chart.yaml", `(?m)^version: (\S+)$`},
 	{"platform/openova-flow-server/chart/Chart.yaml", `(?m)^appVersion: (\S+)$`},

@@ -106,7 +106,7 @@ func TestRelease_TakesOnlyCommitsOfMain(t *testing.T) {
 
 func TestRelease_SigningJobRunsNoReleasedCode(t *testing.T) {
 	jobs := jobsOf(t, "release.yml")
-	rights := map[string][]string{
+	permissions := map[string][]string{
 		"version": {"contents: read"},
 		"gate":    {"contents: read"},
 		"build":   {"contents: read"},
@@ -119,8 +119,8 @@ func TestRelease_SigningJobRunsNoReleasedCode(t *testing.T) {
 		for _, m := range regexp.MustCompile(`(?m)^      ((?:[a-z-]+): (?:read|write))(?: #.*)?$`).FindAllStringSubmatch(j.text, -1) {
 			got = append(got, m[1])
 		}
-		if !slices.Equal(got, rights[name]) {
-			t.Errorf("the job %s has the permissions %q, want %q", name, got, rights[name])
+		if !slices.Equal(got, permissions[name]) {
+			t.Errorf("the job %s has the permissions %q, want %q", name, got, permissions[name])
 		}
 		if j.has(": write") && !j.has("\n    environment: release\n") {
 			t.Errorf("the job %s has write permissions outside of the environment release, which requires a review", name)
@@ -129,8 +129,8 @@ func TestRelease_SigningJobRunsNoReleasedCode(t *testing.T) {
 			t.Errorf("the job %s runs code of the release, or uses a build without checking its digest", name)
 		}
 	}
-	if len(jobs) != len(rights) {
-		t.Errorf("%d jobs", len(jobs))
+	if len(jobs) != len(permissions) {
+		t.Errorf("%d jobs, want %d", len(jobs), len(permissions))
 	}
 }
 

@@ -12,8 +12,8 @@ const (
 	otherToken  = "ofl_other"
 )
 
-// browser is an Authority with two tokens and a proxy at 10.0.0.0/8, fd00::/8 and 172.16.0.9.
-func browser(t testing.TB) *Authority {
+// withProxy returns an Authority with two tokens and a proxy at 10.0.0.0/8, fd00::/8 and 172.16.0.9.
+func withProxy(t testing.TB) *Authority {
 	t.Helper()
 	p := newTokensDir(t)
 	p.file(object{"tokens": []object{tokenOf("reader", readerToken), tokenOf("other", otherToken)}, "proxy": proxyOf("10.0.0.0/8", "fd00::/8", "::ffff:172.16.0.9")})
@@ -21,7 +21,7 @@ func browser(t testing.TB) *Authority {
 }
 
 func TestAuthenticate_Caller(t *testing.T) {
-	a := browser(t)
+	a := withProxy(t)
 	cookie := CookieName + "=" + readerToken
 	long := strings.Repeat("x", maxUser+1)
 	tests := []struct {
@@ -89,7 +89,7 @@ func TestAuthenticate_PermissionsOfProxyUsers(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.RemoteAddr = "10.0.0.1:1"
 	r.Header.Set("X-Forwarded-User", "ann")
-	g, err := browser(t).Authenticate(r)
+	g, err := withProxy(t).Authenticate(r)
 	must(t, err)
 	if !g.CanRead("x") || g.CanIngest("x") || g.CanAdmin("x") {
 		t.Errorf("ann may read %v, ingest %v, admin %v", g.CanRead("x"), g.CanIngest("x"), g.CanAdmin("x"))
@@ -97,7 +97,7 @@ func TestAuthenticate_PermissionsOfProxyUsers(t *testing.T) {
 }
 
 func TestAuthenticate_DeniesCrossOriginChanges(t *testing.T) {
-	a := browser(t)
+	a := withProxy(t)
 	tests := []struct {
 		name, method string
 		header       map[string]string
@@ -160,7 +160,7 @@ func TestSignIn(t *testing.T) {
 }
 
 func TestSignIn_Denies(t *testing.T) {
-	a := browser(t)
+	a := withProxy(t)
 	for token, want := range map[string]Reason{
 		"": NoCredential, " \n": NoCredential, "x": Unknown, "a b": Malformed, "a;b": Malformed, readerToken + "\x00": Malformed, "ü": Malformed,
 		strings.Repeat("x", maxCookie+1): Malformed, strings.Repeat("x", maxToken+1): Malformed, fsn1().token(t, goodClaims()): Unknown,

@@ -135,8 +135,8 @@ func TestFetch_NotForOtherTokens(t *testing.T) {
 		denied(t, a, next.token(t, claims.with(object{"aud": "x"})), Audience)
 		denied(t, a, next.token(t, claims.with(object{"sub": "x"})), Subject)
 		denied(t, a, next.token(t, claims.with(object{"exp": 5})), Key)
-		denied(t, a, sealed(t, object{"alg": "RS256"}, claims, next.rs256), Key)
-		denied(t, a, sealed(t, object{"alg": "HS256", "kid": "x"}, claims, next.rs256), Algorithm)
+		denied(t, a, signed(t, object{"alg": "RS256"}, claims, next.rs256), Key)
+		denied(t, a, signed(t, object{"alg": "HS256", "kid": "x"}, claims, next.rs256), Algorithm)
 		if n := s.requests["/fsn1"].Load(); n != before {
 			t.Errorf("%d more fetches", n-before)
 		}
@@ -226,12 +226,12 @@ func TestFetch_FailureKeepsPreviousKeys(t *testing.T) {
 		session := a.Open(accepted(t, a, token, "cluster-fsn1"), reading("prod-1"))
 		for _, set := range []string{"", "leaked-secret", "Location: http://127.0.0.1/%zz?leaked", `{"keys":1}`, strings.Repeat("leaked", maxKeySet)} {
 			s.serve("fsn1", set)
-			goesOn(t, session, 20*time.Minute)
+			staysOpen(t, session, 20*time.Minute)
 			accepted(t, a, token, "cluster-fsn1")
 		}
 		s.serve("fsn1", fsn1().jwks(t))
 		s.hang("fsn1", true)
-		goesOn(t, session, 20*time.Minute)
+		staysOpen(t, session, 20*time.Minute)
 		if log := p.log.String(); strings.Contains(log, "leaked") || !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "entry=cluster") {
 			t.Errorf("the log is:\n%s", log)
 		}
@@ -277,7 +277,7 @@ func TestReload_KeepsFetchedKeys(t *testing.T) {
 		s.serve("fsn1", "")
 		entry := trustOf("fsn1").with(object{"jwksFile": nil, "jwksURL": "http://127.0.0.1/fsn1"})
 		p.file(object{"trust": []object{entry}, "tokens": []object{tokenOf("a", "1")}})
-		goesOn(t, session, time.Minute)
+		staysOpen(t, session, time.Minute)
 		accepted(t, a, "1", "a")
 		// The entry keeps its name but gets another audience, which the token must match.
 		endsInTime(t, session, Audience, func() { p.file(object{"trust": []object{entry.with(object{"audience": "x"})}}) })

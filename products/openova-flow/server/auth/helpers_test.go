@@ -113,11 +113,11 @@ func (c *cluster) header() object { return object{"alg": "RS256", "kid": c.kid} 
 // token returns a token with these claims that the cluster has signed with RS256.
 func (c *cluster) token(t testing.TB, claims object) string {
 	t.Helper()
-	return sealed(t, c.header(), claims, c.rs256)
+	return signed(t, c.header(), claims, c.rs256)
 }
 
-// sealed returns a token with any header and claims, signed by sign.
-func sealed(t testing.TB, header, claims any, sign func(input []byte) []byte) string {
+// signed returns a token with any header and claims, signed by sign.
+func signed(t testing.TB, header, claims any, sign func(input []byte) []byte) string {
 	t.Helper()
 	input := b64([]byte(asJSON(t, header))) + "." + b64([]byte(asJSON(t, claims)))
 	return input + "." + b64(sign([]byte(input)))

@@ -28,11 +28,11 @@ func TestToken_BelongsToItsClusterAlone(t *testing.T) {
 		if !g.OwnsNode(name+"/x") || g.OwnsNode("other/x") {
 			t.Errorf("the token of %s is for the regions %v", name, g.Regions())
 		}
-		accepted(t, a, sealed(t, object{"alg": "ES256", "kid": c.kid + "-ec"}, goodClaims(), c.es256), "cluster-"+name)
-		denied(t, a, sealed(t, object{"alg": "RS256"}, goodClaims(), c.rs256), Key) // without a kid, keys of both clusters could have signed it
+		accepted(t, a, signed(t, object{"alg": "ES256", "kid": c.kid + "-ec"}, goodClaims(), c.es256), "cluster-"+name)
+		denied(t, a, signed(t, object{"alg": "RS256"}, goodClaims(), c.rs256), Key) // without a kid, keys of both clusters could have signed it
 	}
 	// The kid of the other cluster selects no other key of this one.
-	denied(t, a, sealed(t, object{"alg": "RS256", "kid": "hel1-key"}, goodClaims(), fsn1().rs256), Signature)
+	denied(t, a, signed(t, object{"alg": "RS256", "kid": "hel1-key"}, goodClaims(), fsn1().rs256), Signature)
 }
 
 func TestToken_Accepted(t *testing.T) {
@@ -50,7 +50,7 @@ func TestToken_Accepted(t *testing.T) {
 		t.Run(name, func(t *testing.T) { accepted(t, a, fsn1().token(t, goodClaims().with(claims)), "cluster-fsn1") })
 	}
 	t.Run("typ is ignored", func(t *testing.T) {
-		accepted(t, a, sealed(t, fsn1().header().with(object{"typ": "anything"}), goodClaims(), fsn1().rs256), "cluster-fsn1")
+		accepted(t, a, signed(t, fsn1().header().with(object{"typ": "anything"}), goodClaims(), fsn1().rs256), "cluster-fsn1")
 	})
 }
 
@@ -122,55 +122,55 @@ func TestToken_Forgeries(t *testing.T) {
 		name, token string
 		want        Reason
 	}{
-		{"alg none", sealed(t, header(object{"alg": "none"}), claims, unsigned), Algorithm},
-		{"alg None", sealed(t, header(object{"alg": "None"}), claims, unsigned), Algorithm},
-		{"alg empty", sealed(t, header(object{"alg": ""}), claims, unsigned), Algorithm},
-		{"alg missing", sealed(t, header(object{"alg": nil}), claims, c.rs256), Algorithm},
-		{"alg in another case", sealed(t, header(object{"alg": "rs256"}), claims, c.rs256), Algorithm},
-		{"alg that is a list", sealed(t, header(object{"alg": []string{"RS256"}}), claims, c.rs256), Algorithm},
-		{"alg none with a good signature", sealed(t, header(object{"alg": "none"}), claims, c.rs256), Algorithm},
-		{"HS256 with the public key as PEM", sealed(t, header(object{"alg": "HS256"}), claims, hs256(publicPEM)), Algorithm},
-		{"HS256 with the public key as DER", sealed(t, header(object{"alg": "HS256"}), claims, hs256(der)), Algorithm},
-		{"HS256 with the modulus", sealed(t, header(object{"alg": "HS256"}), claims, hs256(c.rsa.N.Bytes())), Algorithm},
-		{"HS256 that calls itself RS256", sealed(t, c.header(), claims, hs256(publicPEM)), Signature},
-		{"HS256 that calls itself ES256", sealed(t, ecHeader, claims, hs256(point)), Signature},
-		{"RS512 with the right key", sealed(t, header(object{"alg": "RS512"}), claims, c.rs256), Algorithm},
-		{"PS256", sealed(t, header(object{"alg": "PS256"}), claims, c.rs256), Algorithm},
-		{"RS256 by the kid of an EC key", sealed(t, object{"alg": "RS256", "kid": c.kid + "-ec"}, claims, c.rs256), Signature},
-		{"ES256 by the kid of an RSA key", sealed(t, object{"alg": "ES256", "kid": c.kid}, claims, c.es256), Signature},
-		{"RS256's signature that calls itself ES256", sealed(t, object{"alg": "ES256", "kid": c.kid}, claims, c.rs256), Signature},
-		{"ES256's signature that calls itself RS256", sealed(t, object{"alg": "RS256", "kid": c.kid + "-ec"}, claims, c.es256), Signature},
+		{"alg none", signed(t, header(object{"alg": "none"}), claims, unsigned), Algorithm},
+		{"alg None", signed(t, header(object{"alg": "None"}), claims, unsigned), Algorithm},
+		{"alg empty", signed(t, header(object{"alg": ""}), claims, unsigned), Algorithm},
+		{"alg missing", signed(t, header(object{"alg": nil}), claims, c.rs256), Algorithm},
+		{"alg in another case", signed(t, header(object{"alg": "rs256"}), claims, c.rs256), Algorithm},
+		{"alg that is a list", signed(t, header(object{"alg": []string{"RS256"}}), claims, c.rs256), Algorithm},
+		{"alg none with a good signature", signed(t, header(object{"alg": "none"}), claims, c.rs256), Algorithm},
+		{"HS256 with the public key as PEM", signed(t, header(object{"alg": "HS256"}), claims, hs256(publicPEM)), Algorithm},
+		{"HS256 with the public key as DER", signed(t, header(object{"alg": "HS256"}), claims, hs256(der)), Algorithm},
+		{"HS256 with the modulus", signed(t, header(object{"alg": "HS256"}), claims, hs256(c.rsa.N.Bytes())), Algorithm},
+		{"HS256 that calls itself RS256", signed(t, c.header(), claims, hs256(publicPEM)), Signature},
+		{"HS256 that calls itself ES256", signed(t, ecHeader, claims, hs256(point)), Signature},
+		{"RS512 with the right key", signed(t, header(object{"alg": "RS512"}), claims, c.rs256), Algorithm},
+		{"PS256", signed(t, header(object{"alg": "PS256"}), claims, c.rs256), Algorithm},
+		{"RS256 by the kid of an EC key", signed(t, object{"alg": "RS256", "kid": c.kid + "-ec"}, claims, c.rs256), Signature},
+		{"ES256 by the kid of an RSA key", signed(t, object{"alg": "ES256", "kid": c.kid}, claims, c.es256), Signature},
+		{"RS256's signature that calls itself ES256", signed(t, object{"alg": "ES256", "kid": c.kid}, claims, c.rs256), Signature},
+		{"ES256's signature that calls itself RS256", signed(t, object{"alg": "RS256", "kid": c.kid + "-ec"}, claims, c.es256), Signature},
 		{"no signature", parts[0] + "." + parts[1] + ".", Signature},
-		{"ES256 of zeros", sealed(t, ecHeader, claims, func([]byte) []byte { return make([]byte, 64) }), Signature},
-		{"ES256 of the order of the curve", sealed(t, ecHeader, claims, func([]byte) []byte {
+		{"ES256 of zeros", signed(t, ecHeader, claims, func([]byte) []byte { return make([]byte, 64) }), Signature},
+		{"ES256 of the order of the curve", signed(t, ecHeader, claims, func([]byte) []byte {
 			n := elliptic.P256().Params().N.Bytes()
 			return append(n, n...)
 		}), Signature},
-		{"ES256 in ASN.1", sealed(t, ecHeader, claims, func(input []byte) []byte {
+		{"ES256 in ASN.1", signed(t, ecHeader, claims, func(input []byte) []byte {
 			sum := sha256.Sum256(input)
 			sig, _ := ecdsa.SignASN1(rand.Reader, c.ec, sum[:])
 			return sig
 		}), Signature},
-		{"ES256 with a byte more", sealed(t, ecHeader, claims, func(input []byte) []byte { return append(c.es256(input), 0) }), Signature},
-		{"ES256 with a zero before s", sealed(t, ecHeader, claims, func(input []byte) []byte { return slices.Insert(c.es256(input), 32, 0) }), Signature},
-		{"RS256 of another modulus' length", sealed(t, c.header(), claims, func([]byte) []byte { return make([]byte, 128) }), Signature},
-		{"RS256 of zeros", sealed(t, c.header(), claims, func([]byte) []byte { return make([]byte, 256) }), Signature},
-		{"unknown kid", sealed(t, header(object{"kid": "another"}), claims, attacker.rs256), Key},
-		{"unknown kid with the right key", sealed(t, header(object{"kid": "another"}), claims, c.rs256), Key},
-		{"empty kid", sealed(t, header(object{"kid": ""}), claims, c.rs256), Key},
-		{"kid that is a path", sealed(t, header(object{"kid": "../../dev/null"}), claims, hs256(nil)), Key},
-		{"kid that is a number", sealed(t, header(object{"kid": 7}), claims, c.rs256), Malformed},
-		{"kid null", sealedRaw(`{"alg":"RS256","kid":null}`, claims, t, c), Malformed},
-		{"a known kid and another key", sealed(t, c.header(), claims, attacker.rs256), Signature},
-		{"no kid where two entries fit", sealed(t, object{"alg": "RS256"}, claims, attacker.rs256), Key},
-		{"its own key in the header", sealed(t, object{"alg": "RS256", "kid": "attacker", "jwk": attacker.rsaJWK()}, claims, attacker.rs256), Key},
-		{"its own key in the header, known kid", sealed(t, header(object{"jwk": attacker.rsaJWK()}), claims, attacker.rs256), Signature},
-		{"the other cluster's key by this one's kid", sealed(t, c.header(), claims, hel1().rs256), Signature},
-		{"crit", sealed(t, header(object{"crit": []string{"b64"}, "b64": false}), claims, c.rs256), Malformed},
-		{"crit empty", sealed(t, header(object{"crit": []string{}}), claims, c.rs256), Malformed},
-		{"alg twice", sealedRaw(`{"alg":"none","alg":"RS256","kid":"fsn1-key"}`, claims, t, c), Malformed},
-		{"header that is a list", sealed(t, []string{"RS256"}, claims, c.rs256), Malformed},
-		{"claims that are a string", sealed(t, c.header(), "claims", c.rs256), Malformed},
+		{"ES256 with a byte more", signed(t, ecHeader, claims, func(input []byte) []byte { return append(c.es256(input), 0) }), Signature},
+		{"ES256 with a zero before s", signed(t, ecHeader, claims, func(input []byte) []byte { return slices.Insert(c.es256(input), 32, 0) }), Signature},
+		{"RS256 of another modulus' length", signed(t, c.header(), claims, func([]byte) []byte { return make([]byte, 128) }), Signature},
+		{"RS256 of zeros", signed(t, c.header(), claims, func([]byte) []byte { return make([]byte, 256) }), Signature},
+		{"unknown kid", signed(t, header(object{"kid": "another"}), claims, attacker.rs256), Key},
+		{"unknown kid with the right key", signed(t, header(object{"kid": "another"}), claims, c.rs256), Key},
+		{"empty kid", signed(t, header(object{"kid": ""}), claims, c.rs256), Key},
+		{"kid that is a path", signed(t, header(object{"kid": "../../dev/null"}), claims, hs256(nil)), Key},
+		{"kid that is a number", signed(t, header(object{"kid": 7}), claims, c.rs256), Malformed},
+		{"kid null", signedRaw(`{"alg":"RS256","kid":null}`, claims, t, c), Malformed},
+		{"a known kid and another key", signed(t, c.header(), claims, attacker.rs256), Signature},
+		{"no kid where two entries fit", signed(t, object{"alg": "RS256"}, claims, attacker.rs256), Key},
+		{"its own key in the header", signed(t, object{"alg": "RS256", "kid": "attacker", "jwk": attacker.rsaJWK()}, claims, attacker.rs256), Key},
+		{"its own key in the header, known kid", signed(t, header(object{"jwk": attacker.rsaJWK()}), claims, attacker.rs256), Signature},
+		{"the other cluster's key by this one's kid", signed(t, c.header(), claims, hel1().rs256), Signature},
+		{"crit", signed(t, header(object{"crit": []string{"b64"}, "b64": false}), claims, c.rs256), Malformed},
+		{"crit empty", signed(t, header(object{"crit": []string{}}), claims, c.rs256), Malformed},
+		{"alg twice", signedRaw(`{"alg":"none","alg":"RS256","kid":"fsn1-key"}`, claims, t, c), Malformed},
+		{"header that is a list", signed(t, []string{"RS256"}, claims, c.rs256), Malformed},
+		{"claims that are a string", signed(t, c.header(), "claims", c.rs256), Malformed},
 		{"other claims under a good signature", parts[0] + "." + b64([]byte(asJSON(t, claims.with(object{"exp": time.Now().Unix() + 99999})))) + "." + parts[2], Signature},
 		{"another header over a good signature", b64([]byte(`{"alg":"RS256","kid":"fsn1-key","x":1}`)) + "." + parts[1] + "." + parts[2], Signature},
 		{"padding", good + "==", Malformed},
@@ -182,8 +182,8 @@ func TestToken_Forgeries(t *testing.T) {
 		{"two parts", parts[0] + "." + parts[1], Unknown},
 		{"four parts", good + "." + parts[2], Unknown},
 		{"a JWE", good + ".a.b", Unknown},
-		{"longer than 16 KiB", sealed(t, c.header(), claims.with(object{"pad": strings.Repeat("x", maxToken)}), c.rs256), Malformed},
-		{"nested deep", sealedRaw(`{"alg":"RS256","x":`+strings.Repeat("[", 1000)+strings.Repeat("]", 1000)+`}`, claims, t, c), Malformed},
+		{"longer than 16 KiB", signed(t, c.header(), claims.with(object{"pad": strings.Repeat("x", maxToken)}), c.rs256), Malformed},
+		{"nested deep", signedRaw(`{"alg":"RS256","x":`+strings.Repeat("[", 1000)+strings.Repeat("]", 1000)+`}`, claims, t, c), Malformed},
 		{"nothing", "", Unknown},
 		{"dots", "..", Malformed},
 	}
@@ -193,8 +193,8 @@ func TestToken_Forgeries(t *testing.T) {
 	accepted(t, a, good, "cluster-fsn1")
 }
 
-// sealedRaw returns a token with this header.
-func sealedRaw(header string, claims object, t testing.TB, c *cluster) string {
+// signedRaw returns a token with this header.
+func signedRaw(header string, claims object, t testing.TB, c *cluster) string {
 	input := b64([]byte(header)) + "." + b64([]byte(asJSON(t, claims)))
 	return input + "." + b64(c.rs256([]byte(input)))
 }
@@ -215,7 +215,7 @@ func TestToken_KeysAreNotPooled(t *testing.T) {
 	a := p.load()
 	// Both clusters are trusted, and the token has the audience of fsn1's entry, but the key of hel1.
 	denied(t, a, hel1().token(t, goodClaims()), Key)
-	denied(t, a, sealed(t, object{"alg": "RS256"}, goodClaims(), hel1().rs256), Signature)
+	denied(t, a, signed(t, object{"alg": "RS256"}, goodClaims(), hel1().rs256), Signature)
 	accepted(t, a, hel1().token(t, goodClaims().with(object{"aud": "another"})), "cluster-hel1")
 }
 
@@ -235,7 +235,7 @@ func trusting(t testing.TB, n int, keys func(i int) []object) *Authority {
 func TestToken_WithoutKidIsVerifiedOnlyByASingleFittingKey(t *testing.T) {
 	second := newCluster("second")
 	noKID := object{"alg": "RS256"}
-	token := sealed(t, noKID, goodClaims(), fsn1().rs256)
+	token := signed(t, noKID, goodClaims(), fsn1().rs256)
 	one := func(keys ...object) *Authority { return trusting(t, 1, func(int) []object { return keys }) }
 	accepted(t, one(fsn1().rsaJWK(), fsn1().ecJWK(t)), token, "cluster-r0") // the other key has another algorithm
 	denied(t, one(second.rsaJWK(), second.ecJWK(t)), token, Signature)
@@ -249,11 +249,11 @@ func TestToken_KidOfNoKey(t *testing.T) {
 	unnamed := fsn1().rsaJWK().with(object{"kid": nil})
 	a := trusting(t, 2, func(i int) []object { return [][]object{{unnamed}, {hel1().rsaJWK()}}[i] })
 	for _, kid := range []string{"anything", "", hel1().kid} {
-		accepted(t, a, sealed(t, object{"alg": "RS256", "kid": kid}, goodClaims(), fsn1().rs256), "cluster-r0")
+		accepted(t, a, signed(t, object{"alg": "RS256", "kid": kid}, goodClaims(), fsn1().rs256), "cluster-r0")
 	}
 	accepted(t, a, hel1().token(t, goodClaims()), "cluster-r1")
-	denied(t, a, sealed(t, object{"alg": "RS256", "kid": "anything"}, goodClaims(), hel1().rs256), Key)
-	denied(t, a, sealed(t, object{"alg": "RS256", "kid": hel1().kid}, goodClaims(), newCluster("x").rs256), Signature)
+	denied(t, a, signed(t, object{"alg": "RS256", "kid": "anything"}, goodClaims(), hel1().rs256), Key)
+	denied(t, a, signed(t, object{"alg": "RS256", "kid": hel1().kid}, goodClaims(), newCluster("x").rs256), Signature)
 }
 
 func TestToken_VerificationsOfOneRequestAreBounded(t *testing.T) {
@@ -271,12 +271,12 @@ func TestToken_VerificationsOfOneRequestAreBounded(t *testing.T) {
 	}
 	a := trusting(t, 50, func(int) []object { return []object{unnamed, hel1().rsaJWK().with(object{"kid": "all"})} })
 	for kid, want := range map[string]Reason{"all": Key, "none": Key} {
-		n, err := tried(a, sealed(t, object{"alg": "RS256", "kid": kid}, goodClaims(), fsn1().rs256))
+		n, err := tried(a, signed(t, object{"alg": "RS256", "kid": kid}, goodClaims(), fsn1().rs256))
 		if n != maxVerifications || reason(t, err) != want {
 			t.Errorf("kid %s: %d keys were tried, result %v", kid, n, err)
 		}
 	}
-	if n, err := tried(a, sealed(t, object{"alg": "RS256"}, goodClaims(), fsn1().rs256)); n != 0 || reason(t, err) != Key {
+	if n, err := tried(a, signed(t, object{"alg": "RS256"}, goodClaims(), fsn1().rs256)); n != 0 || reason(t, err) != Key {
 		t.Errorf("without a kid %d keys were tried, result %v", n, err)
 	}
 	last := trusting(t, 50, func(i int) []object {

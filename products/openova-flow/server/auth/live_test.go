@@ -60,7 +60,7 @@ func endsInTime(t *testing.T, s *Session, want Reason, change func()) {
 	}
 }
 
-func goesOn(t *testing.T, s *Session, d time.Duration) {
+func staysOpen(t *testing.T, s *Session, d time.Duration) {
 	t.Helper()
 	select {
 	case <-ended(s):
@@ -76,10 +76,10 @@ func TestSession_EndsWhenRevoked(t *testing.T) {
 		a := p.load()
 		running(t, a)
 		revoked, stays := a.Open(accepted(t, a, "1", "a"), reading("x")), a.Open(accepted(t, a, "2", "b"), reading("x"))
-		goesOn(t, revoked, time.Hour)
+		staysOpen(t, revoked, time.Hour)
 		endsInTime(t, revoked, Unknown, func() { p.file(object{"tokens": []object{tokenOf("b", "2")}}) })
 		denied(t, a, "1", Unknown)
-		goesOn(t, stays, time.Hour)
+		staysOpen(t, stays, time.Hour)
 		stays.Close()
 		if len(a.sessions) > 0 {
 			t.Error("an ended session is still in the Authority")
@@ -95,7 +95,7 @@ func TestSession_EndsWhenNarrowed(t *testing.T) {
 		running(t, a)
 		x, y := a.Open(accepted(t, a, "1", "a"), reading("x")), a.Open(accepted(t, a, "1", "a"), reading("y"))
 		endsInTime(t, x, Flow, func() { p.file(object{"tokens": []object{tokenOf("a", "1").with(object{"flows": []string{"y"}})}}) })
-		goesOn(t, y, time.Hour)
+		staysOpen(t, y, time.Hour)
 		endsInTime(t, y, Scope, func() {
 			p.file(object{"tokens": []object{tokenOf("a", "1").with(object{"scopes": []string{"ingest"}})}})
 		})
@@ -122,7 +122,7 @@ func TestSession_ThenIsCalledOnce(t *testing.T) {
 		if n := calls.Load(); n != 1 || reason(t, s.Err()) != Unknown {
 			t.Errorf("called %d times, for %v", n, s.Err())
 		}
-		goesOn(t, a.Open(accepted(t, a, "2", "b"), reading("x")), time.Hour)
+		staysOpen(t, a.Open(accepted(t, a, "2", "b"), reading("x")), time.Hour)
 		s.Then(func() { calls.Add(1) })
 		if n := calls.Load(); n != 2 {
 			t.Errorf("called %d times, with one call after the end", n)
@@ -140,7 +140,7 @@ func TestSession_IsCheckedOncePerChange(t *testing.T) {
 		s := a.Open(accepted(t, a, "1", "a"), func(*Grant) error { checks.Add(1); return nil })
 		for range 3 {
 			p.file(object{"tokens": []object{tokenOf("a", "1"), tokenOf("b", NewToken())}})
-			goesOn(t, s, time.Hour)
+			staysOpen(t, s, time.Hour)
 		}
 		if n := checks.Load(); n != 3 {
 			t.Errorf("checked %d times at 3 changes", n)
@@ -177,7 +177,7 @@ func TestSession_EndsWhenExpired(t *testing.T) {
 		token := fsn1().token(t, goodClaims().with(object{"exp": time.Now().Unix() + 600}))
 		g := accepted(t, a, token, "cluster-fsn1")
 		s := a.Open(g, reading("prod-1"))
-		goesOn(t, s, 599*time.Second)
+		staysOpen(t, s, 599*time.Second)
 		accepted(t, a, token, "cluster-fsn1")
 		if again, err := a.Recheck(t.Context(), g); again != g || err != nil {
 			t.Errorf("%v, %v", again, err)
@@ -200,10 +200,10 @@ func TestSession_EndsWhenItsKeyIsRemoved(t *testing.T) {
 		running(t, a)
 		f, h := fsn1().token(t, goodClaims()), hel1().token(t, goodClaims())
 		gone, stays := a.Open(accepted(t, a, f, "cluster-fsn1"), reading("prod-1")), a.Open(accepted(t, a, h, "cluster-hel1"), reading("prod-1"))
-		goesOn(t, gone, time.Minute)
+		staysOpen(t, gone, time.Minute)
 		endsInTime(t, gone, Key, func() { p.put("fsn1.json", keySetOf(t, newCluster("next").rsaJWK())) })
 		denied(t, a, f, Key)
-		goesOn(t, stays, time.Minute)
+		staysOpen(t, stays, time.Minute)
 	})
 }
 
@@ -220,7 +220,7 @@ func TestSession_EndsWhenItsProxyIsRemoved(t *testing.T) {
 		g, err := a.Authenticate(r)
 		must(t, err)
 		s := a.Open(g, reading("x"))
-		goesOn(t, s, time.Minute)
+		staysOpen(t, s, time.Minute)
 		endsInTime(t, s, Unknown, func() { p.file(object{"proxy": proxyOf("10.0.0.2")}) })
 		// A user from a header that is no longer the proxy's may come from any client.
 		p.file(object{"proxy": proxyOf("10.0.0.0/8")})
@@ -258,7 +258,7 @@ func TestReload_FailureKeepsPreviousContent(t *testing.T) {
 		for _, bad := range []string{`{"tokens":[{"name":"ofl_leaked-secret`, `{"tokens":"leaked-secret"}`, `{"tokens":[{"name":"a","sha256":"leaked-secret"}]}`} {
 			p.put("tokens.json", bad)
 			p.put("fsn1.json", bad)
-			goesOn(t, s, time.Hour)
+			staysOpen(t, s, time.Hour)
 			accepted(t, a, "1", "a")
 			accepted(t, a, token, "cluster-fsn1")
 			if !a.Failing() {
@@ -267,7 +267,7 @@ func TestReload_FailureKeepsPreviousContent(t *testing.T) {
 		}
 		must(t, os.Remove(p.path("tokens.json")))
 		must(t, os.Remove(p.path("fsn1.json")))
-		goesOn(t, s, time.Hour)
+		staysOpen(t, s, time.Hour)
 		accepted(t, a, "1", "a")
 		log := p.log.String()
 		if n := strings.Count(log, "level=ERROR msg=\"tokens file "); n != 4 {
@@ -281,7 +281,7 @@ func TestReload_FailureKeepsPreviousContent(t *testing.T) {
 		}
 		p.put("fsn1.json", fsn1().jwks(t))
 		p.file(good)
-		goesOn(t, s, time.Minute)
+		staysOpen(t, s, time.Minute)
 		if a.Failing() {
 			t.Error("Failing is true though all files are valid")
 		}
@@ -289,7 +289,7 @@ func TestReload_FailureKeepsPreviousContent(t *testing.T) {
 		p.put("fsn1.json", "x")
 		revoked := a.Open(accepted(t, a, "1", "a"), reading("x"))
 		endsInTime(t, revoked, Unknown, func() { p.file(object{"trust": []object{trustOf("fsn1")}}) })
-		goesOn(t, s, time.Minute)
+		staysOpen(t, s, time.Minute)
 	})
 }
 

@@ -24,7 +24,7 @@ type report struct {
 	denials    int      // counted in the logs
 	mismatches []string // answers of another class than the oracle's
 	leaks      []string // answers and logs with strings that the caller may not see
-	harms      []string // changes that the caller may not make
+	changes    []string // forbidden changes of flows
 }
 
 func (r *report) add(list *[]string, format string, args ...any) {
@@ -36,7 +36,7 @@ func (r *report) add(list *[]string, format string, args ...any) {
 // show reports the findings as test errors.
 func (r *report) show(t *testing.T) {
 	t.Helper()
-	for what, list := range map[string][]string{"mismatches": r.mismatches, "leaks": r.leaks, "harms": r.harms} {
+	for what, list := range map[string][]string{"mismatches": r.mismatches, "leaks": r.leaks, "forbidden changes": r.changes} {
 		for _, line := range list[:min(len(list), 20)] {
 			t.Errorf("%s: %s", what, line)
 		}
@@ -80,7 +80,7 @@ func (w *world) sendAll(cells []*request) {
 // checkUnchanged reports flows that were changed by requests that were denied.
 func (w *world) checkUnchanged(s *server, format string, args ...any) {
 	if list := s.changed(); list != nil {
-		w.report.add(&w.report.harms, "%v changed by "+format, append([]any{list}, args...)...)
+		w.report.add(&w.report.changes, "%v changed by "+format, append([]any{list}, args...)...)
 	}
 }
 
@@ -123,13 +123,13 @@ func (w *world) checkForeign(s *server, q *request, caller *principal) {
 	if exists(q.flow) {
 		want = s.plantedForeign(caller, q.flow)
 		if status != "failed" && !caller.owns("hel1/failed") {
-			w.report.add(&w.report.harms, "%s: the flow's status is %s though a release of another region has failed", q.name, status)
+			w.report.add(&w.report.changes, "%s: the flow's status is %s though a release of another region has failed", q.name, status)
 		}
 	}
 	if !slices.Equal(foreign, want) {
 		gone := slices.DeleteFunc(slices.Clone(want), func(s string) bool { return slices.Contains(foreign, s) })
 		more := slices.DeleteFunc(foreign, func(s string) bool { return slices.Contains(want, s) })
-		w.report.add(&w.report.harms, "%s: foreign elements removed: %v, added: %v", q.name, gone, more)
+		w.report.add(&w.report.changes, "%s: foreign elements removed: %v, added: %v", q.name, gone, more)
 	}
 }
 
@@ -298,10 +298,10 @@ func TestMatrix_FindsWidenedCredentials(t *testing.T) {
 	type entries map[string]object // changed members, by name of the entry; nil removes a member
 	all := cells()
 	for _, tt := range []struct {
-		name         string
-		entries      entries
-		credential   string // only requests with this credential are sent
-		shows, harms bool   // the matrix must also find leaks, forbidden changes
+		name           string
+		entries        entries
+		credential     string // only requests with this credential are sent
+		leaks, changes bool   // the matrix must also find leaks, or forbidden changes
 	}{
 		{"a bound token is not bound", entries{"of-fsn1": {"regions": nil}}, "bearer of of-fsn1", false, true},
 		{"a bound token has another region", entries{"of-fsn1": {"regions": []string{"fsn1", "hel1"}}}, "bearer of of-fsn1", false, true},
@@ -328,8 +328,8 @@ func TestMatrix_FindsWidenedCredentials(t *testing.T) {
 			}
 			r := &report{statuses: map[int]int{}}
 			newWorld(t, r, func(name string, entry object) { entry.change(tt.entries[name]) }).sendAll(some)
-			t.Logf("%d requests: %d mismatches, %d leaks, %d harms", r.sent, len(r.mismatches), len(r.leaks), len(r.harms))
-			if len(r.mismatches) == 0 || tt.shows && len(r.leaks) == 0 || tt.harms && len(r.harms) == 0 {
+			t.Logf("%d requests: %d mismatches, %d leaks, %d changes", r.sent, len(r.mismatches), len(r.leaks), len(r.changes))
+			if len(r.mismatches) == 0 || tt.leaks && len(r.leaks) == 0 || tt.changes && len(r.changes) == 0 {
 				t.Error("the matrix has not found the widened credential")
 			}
 		})

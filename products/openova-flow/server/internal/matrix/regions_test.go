@@ -366,8 +366,8 @@ func (w *regionsWorld) see(flow string, n int) map[string]string {
 	return seen
 }
 
-// TestRegions_CannotHideFakeOrBreakAnother tries each effect with the token of one region against another region.
-func TestRegions_CannotHideFakeOrBreakAnother(t *testing.T) {
+// TestRegions_EffectsOnAnotherRegion tries each effect with the token of one region against another region.
+func TestRegions_EffectsOnAnotherRegion(t *testing.T) {
 	w := startRegions(t)
 	for i, row := range effects {
 		t.Run(row.effect, func(t *testing.T) {

@@ -148,11 +148,11 @@ var patterns = []pattern{
 	{pattern: regexp.MustCompile(`x509: (.+)`), why: func(g []string) string { return "a TLS certificate is not trusted (" + oneLine(g[1], 140) + ")" }},
 	{pattern: regexp.MustCompile(`no such host`), why: says("a host name does not resolve")},
 	{pattern: regexp.MustCompile(`connection refused`), why: says("the connection was refused")},
-	{pattern: regexp.MustCompile(`no route to host|network is unreachable`), why: says("the other side cannot be reached")},
+	{pattern: regexp.MustCompile(`no route to host|network is unreachable`), why: says("the host cannot be reached")},
 	{pattern: regexp.MustCompile(`\b401\b|[Uu]nauthorized|authentication required`), why: says("the credentials are missing or were refused")},
 	{pattern: regexp.MustCompile(`\b403\b|[Ff]orbidden`), why: says("access was refused")},
 	{pattern: regexp.MustCompile(`\b404\b|manifest unknown|MANIFEST_UNKNOWN`), why: says("it is not in the registry or repository")},
-	{pattern: regexp.MustCompile(`\b429\b|[Tt]oo [Mm]any [Rr]equests`), why: says("the other side asked for fewer requests")},
+	{pattern: regexp.MustCompile(`\b429\b|[Tt]oo [Mm]any [Rr]equests`), why: says("the server limits the rate of requests")},
 	{pattern: regexp.MustCompile(`etcdserver: request timed out|the server is currently unable to handle the request`), why: says("the API server was overloaded"), command: argv("kubectl", "get", "--raw=/readyz?verbose")},
 	{pattern: regexp.MustCompile(`context deadline exceeded|would exceed context deadline|timed out waiting|i/o timeout`), why: says("it did not finish in time")},
 }

@@ -131,7 +131,7 @@ func TestJudgement_FailureHasTheNextStep(t *testing.T) {
 	}{
 		"one-of-four-attempts": {sentence: "Flux tries again (try 1 of 4).", mark: "retrying", gate: "wait"},
 		"retry-on-failure":     {sentence: "Flux tries again 5m after it failed.", mark: "retrying", gate: "wait", nextTry: noon + 300_000},
-		"tests-failed-at-rest": {reconciling: rollback, sentence: "Flux is at it: rollback is under way.", mark: "retrying", gate: "wait"},
+		"tests-failed-at-rest": {reconciling: rollback, sentence: "Flux is working on it: rollback is under way.", mark: "retrying", gate: "wait"},
 		"rolled-back-at-rest":  {sentence: "Flux has given up on it after 2 tries."},
 		"missing-rollback":     {sentence: "Flux has given up on it: there is no earlier release to roll back to."},
 	} {

@@ -175,7 +175,7 @@ func (f *facts) broken(c *clock) judgement {
 	switch {
 	case f.suspended:
 		j.marks, j.final = []string{"suspended"}, true
-		j.cause.sentence += " It is suspended, so nothing goes on before it is resumed."
+		j.cause.sentence += " It is suspended, so nothing happens until it is resumed."
 		j.cause.command = f.resume()
 	case stalled:
 		j.final = true
@@ -244,7 +244,7 @@ func (f *facts) plan(c *clock, j *judgement, why explanation, failed flow.Time) 
 	case stated:
 		j.cause.sentence += " Flux tries again " + span(due) + " after it failed" + f.try() + "."
 	case acting:
-		j.cause.sentence += " Flux is at it: " + action(rc.message) + " is under way."
+		j.cause.sentence += " Flux is working on it: " + action(rc.message) + " is under way."
 	default:
 		j.cause.sentence += " Flux tries again" + f.try() + "."
 	}
@@ -259,7 +259,7 @@ func (f *facts) suspension() judgement {
 	// nothing.
 	if f.hasObserved && f.observed > 0 && f.generation > f.observed {
 		j.marks, j.since = append(j.marks, "not-observed"), f.changedSince
-		j.cause.sentence = f.label + " is suspended and has a change that waits."
+		j.cause.sentence = f.label + " is suspended and has a change that is not applied."
 	}
 	if f.wanted != "" {
 		j.marks = append(j.marks, "old-revision")
@@ -285,7 +285,7 @@ func (f *facts) outdatedReady(c *clock) judgement {
 	}
 	acting := f.reconciling.status == "True" || unobserved && f.ready.generation == f.generation
 	j := judgement{state: stateWaiting, since: since, gate: gateWait, cause: cause{class: "old-revision", command: f.reconcile()}}
-	j.cause.sentence = f.label + " is at " + short(f.current()) + " and has not taken up " + short(f.wanted) + " of its source yet."
+	j.cause.sentence = f.label + " is at " + short(f.current()) + " and has not applied " + short(f.wanted) + " of its source yet."
 	if f.wanted != "" {
 		j.marks = append(j.marks, "old-revision")
 	}
@@ -299,16 +299,16 @@ func (f *facts) outdatedReady(c *clock) judgement {
 	if acting {
 		j.state, j.limit, allowed = stateWorking, f.limit, f.limit+grace
 		if unobserved && f.ready.generation == f.generation && f.reconciling.status != "True" {
-			j.cause.sentence = f.label + " is done, but its controller has not recorded that it looked at this change; what depends on it stays locked."
+			j.cause.sentence = f.label + " is done, but its controller has not recorded that it looked at this change; what depends on it stays blocked."
 		} else {
-			j.cause.sentence = f.label + " takes up a change."
+			j.cause.sentence = f.label + " is applying a change."
 		}
 	}
 	if c.past(since, allowed) {
 		j.state, j.problem, j.gate = stateBroken, true, ""
 		if acting && f.reconciling.status == "True" {
 			j.marks = append(j.marks, "overdue")
-			j.cause.sentence = f.label + " takes up a change for longer than its limit of " + span(f.limit) + "."
+			j.cause.sentence = f.label + " has been applying a change for longer than its limit of " + span(f.limit) + "."
 		}
 	}
 	return j

@@ -90,7 +90,7 @@ func TestJudgement_Rules(t *testing.T) {
 			0, "broken", "no pods for the chart"},
 		"at another digest than its source": {
 			[]*unstructured.Unstructured{oci, set(byReference(release(t, "app", ready("True", "UpgradeSucceeded", "done", 1))), "sha256:"+strings.Repeat("a", 64), "status", "lastAttemptedRevisionDigest")},
-			0, "waiting", "has not taken up"},
+			0, "waiting", "has not applied"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

@@ -62,11 +62,11 @@ var examples = []struct {
 	{"failed to fetch Helm repository index: Get \"https://charts.example.com/index.yaml\": tls: failed to verify certificate: x509: certificate signed by unknown authority", "a TLS certificate is not trusted (certificate signed by unknown authority)", "", "", false},
 	{"failed to fetch Helm repository index: Get \"https://charts.example.com/index.yaml\": dial tcp: lookup charts.example.com on 10.96.0.10:53: no such host", "a host name does not resolve", "", "", false},
 	{"Kubernetes cluster unreachable: Get \"https://10.1.2.3:6443/version\": dial tcp 10.1.2.3:6443: connect: connection refused", "the connection was refused", "", "", false},
-	{"Kubernetes cluster unreachable: Get \"https://10.1.2.3:6443/version\": dial tcp 10.1.2.3:6443: connect: no route to host", "the other side cannot be reached", "", "", false},
+	{"Kubernetes cluster unreachable: Get \"https://10.1.2.3:6443/version\": dial tcp 10.1.2.3:6443: connect: no route to host", "the host cannot be reached", "", "", false},
 	{"failed to login to OCI registry: response status code 401: unauthorized: authentication required", "the credentials are missing or were refused", "", "", false},
 	{"failed to fetch Helm repository index: failed to fetch https://charts.example.com/index.yaml : 403 Forbidden", "access was refused", "", "", false},
 	{"failed to determine artifact digest: GET https://ghcr.io/v2/x/manifests/9.9.9: MANIFEST_UNKNOWN: manifest unknown", "it is not in the registry or repository", "", "", false},
-	{"failed to pull artifact: GET https://index.docker.io/v2/x: TOOMANYREQUESTS: 429 Too Many Requests", "the other side asked for fewer requests", "", "", false},
+	{"failed to pull artifact: GET https://index.docker.io/v2/x: TOOMANYREQUESTS: 429 Too Many Requests", "the server limits the rate of requests", "", "", false},
 	{"Helm install failed for release shop/app with chart app@1.0.0: etcdserver: request timed out", "the API server was overloaded", "kubectl get --raw=/readyz?verbose", "", false},
 	{"Helm install failed for release shop/app with chart app@1.0.0: context deadline exceeded", "it did not finish in time", "", "", false},
 }

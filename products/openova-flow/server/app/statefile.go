@@ -118,7 +118,7 @@ func (f *stateFile) unusable(configured string, reason error) error {
 	case errors.Is(reason, errForeign):
 		return fmt.Errorf("%s was not written by this server: %w; %s", f.path, reason, move)
 	case errors.Is(reason, record.ErrLargeState):
-		return fmt.Errorf("state %s can't be read: %w; raise FLOW_SERVER_MAX_STATE_BYTES and FLOW_SERVER_MAX_FLOW_BYTES, or %s", f.path, reason, move)
+		return fmt.Errorf("state %s can't be read: %w; raise FLOW_SERVER_MAX_STATE_BYTES, or %s", f.path, reason, move)
 	case filepath.Dir(f.path) != filepath.Dir(configured):
 		return fmt.Errorf("state %s can't be used, and is not renamed since %s is a symbolic link to it: %w; %s", f.path, configured, reason, move)
 	}

@@ -533,14 +533,30 @@ func TestCheckpoint_KeepsEmitterNamesThatAreNotUTF8(t *testing.T) {
 	}
 }
 
-// TestReadState_ReadsLinesLargerThanTheFlowsMemory saves an open rollout whose ids take six times as many bytes in JSON. It is one line.
-func TestReadState_ReadsLinesLargerThanTheFlowsMemory(t *testing.T) {
-	h := hub.New(hub.Config{MaxFlowBytes: 1 << 20, MaxStateBytes: 8 << 20})
-	for i := range 100 {
-		id := fmt.Sprint(i, strings.Repeat("<", 1000))
-		ingest(t, h, flow.UpsertNodes(flow.Node{ID: id, FlowID: "F", Label: id, Status: "running", StartedAt: flow.At(1_790_000_000_000)}))
-	}
-	if s, err := h.ReadState(bytes.NewReader(savedBy(t, h))); err != nil || len(s.Flows) != 1 {
-		t.Fatal(err)
+// TestReadState_ReadsTheStateOfAFullHub fills a hub until it refuses messages, also with ids that take six times as many bytes in JSON. Deleted nodes stay
+// members of the open rollout, which is one line.
+func TestReadState_ReadsTheStateOfAFullHub(t *testing.T) {
+	for _, c := range []string{"<", "\x01", "x"} {
+		for _, deletes := range []bool{false, true} {
+			h := hub.New(hub.Config{MaxFlowBytes: 1 << 20, MaxStateBytes: 1 << 20, RingBytes: 16 << 10})
+			var limit *hub.LimitError
+			for i := 0; limit == nil && i < 5000; i++ {
+				id := fmt.Sprint(i, strings.Repeat(c, 1000))
+				node := flow.Node{ID: id, FlowID: "F", Label: "l", Status: "running", StartedAt: flow.At(1_790_000_000_000)}
+				if _, err := h.Ingest(record.Post{FlowID: "F", Messages: []*flow.Message{flow.UpsertNodes(node)}}); err != nil && !errors.As(err, &limit) {
+					t.Fatal(err)
+				}
+				if deletes {
+					ingest(t, h, flow.DeleteNodes(id))
+				}
+			}
+			if limit == nil {
+				t.Fatalf("%q, with deletions: %v: the hub is not full", c, deletes)
+			}
+			state := savedBy(t, h)
+			if s, err := h.ReadState(bytes.NewReader(state)); err != nil || len(s.Flows) != 1 {
+				t.Errorf("%q, with deletions: %v: %d bytes of state: %v", c, deletes, len(state), err)
+			}
+		}
 	}
 }

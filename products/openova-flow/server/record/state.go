@@ -229,7 +229,8 @@ func ReadState(r io.Reader) (*SavedState, error) {
 	return ReadLimitedState(r, math.MaxInt64)
 }
 
-// ReadLimitedState is ReadState with a limit in bytes, at which it stops and returns an error that wraps ErrLargeState.
+// ReadLimitedState is ReadState with a limit in bytes, at which it stops and returns an error that wraps ErrLargeState. Elements count with their bytes,
+// other lines as a sixth, because JSON has up to six bytes for one in memory.
 func ReadLimitedState(r io.Reader, limit int64) (*SavedState, error) {
 	in := &stateReader{in: bufio.NewReaderSize(r, 64<<10), sum: sha256.New(), left: limit}
 	s, err := in.state()
@@ -246,13 +247,13 @@ type stateReader struct {
 	left  int64 // bytes left of the limit
 }
 
-// line returns the next line and adds it to the checksum.
-func (s *stateReader) line() (string, error) {
+// line returns the next line, adds it to the checksum and subtracts its bytes, divided by divisor, from the limit.
+func (s *stateReader) line(divisor int) (string, error) {
 	s.lines++
 	var line []byte
 	for {
 		part, err := s.in.ReadSlice('\n')
-		if s.left -= int64(len(part)); s.left < 0 {
+		if s.left -= int64(len(part) / divisor); s.left < 0 {
 			return "", ErrLargeState
 		}
 		if bytes.IndexByte(part, 0) >= 0 { // a file that was not written completely may have any number of zero bytes
@@ -271,8 +272,14 @@ func (s *stateReader) line() (string, error) {
 	}
 }
 
+// Divisors of line.
+const (
+	elementLine = 1
+	encodedLine = 6
+)
+
 func (s *stateReader) object(v any) error {
-	text, err := s.line()
+	text, err := s.line(encodedLine)
 	if err != nil {
 		return err
 	}
@@ -292,7 +299,7 @@ func (s *stateReader) state() (*SavedState, error) {
 	}
 	out, seen := new(SavedState), make(map[string]bool)
 	for {
-		line, err := s.line()
+		line, err := s.line(encodedLine)
 		if err != nil {
 			return nil, err
 		}
@@ -321,7 +328,7 @@ func (s *stateReader) foot(line string, out *SavedState) error {
 		return err
 	}
 	want := sumLine(s.sum)
-	if end, err := s.line(); err != nil || end != want {
+	if end, err := s.line(encodedLine); err != nil || end != want {
 		return errors.Join(err, errors.New("checksum mismatch: the saved state is damaged"))
 	}
 	if foot.Flows != len(out.Flows) {
@@ -347,28 +354,29 @@ func (s *stateReader) flow(head stateFlow) (*Checkpoint, error) {
 		Born: head.Born, UpdatedAt: head.UpdatedAt, LastActivity: head.LastActivity, Rollouts: head.Rollouts, Revisions: head.Revisions,
 		Content: flow.Content{Snapshot: m, Owned: head.Owned, Arrival: head.Arrival, DoneAt: head.DoneAt}}
 	parts := []struct {
-		lines int
-		read  func(text string) error
+		lines   int
+		divisor int
+		read    func(text string) error
 	}{
-		{1, func(text string) (err error) { *m.Flow, err = flow.DecodeInstance(head.Flow, text); return err }},
-		{head.Nodes, func(text string) error {
+		{1, elementLine, func(text string) (err error) { *m.Flow, err = flow.DecodeInstance(head.Flow, text); return err }},
+		{head.Nodes, elementLine, func(text string) error {
 			n, err := flow.DecodeNode(head.Flow, text)
 			m.Nodes = append(m.Nodes, n)
 			return err
 		}},
-		{head.Relationships, func(text string) error {
+		{head.Relationships, elementLine, func(text string) error {
 			r, err := flow.DecodeRelationship(text)
 			m.Relationships = append(m.Relationships, r)
 			return err
 		}},
-		{head.Emitters, c.readEmitter},
-		{head.PastRollouts, func(text string) error {
+		{head.Emitters, encodedLine, c.readEmitter},
+		{head.PastRollouts, encodedLine, func(text string) error {
 			var r rollout.Rollout
 			err := json.Unmarshal([]byte(text), &r)
 			c.Rollouts.Past = append(c.Rollouts.Past, r)
 			return err
 		}},
-		{head.Claims, c.readClaim},
+		{head.Claims, encodedLine, c.readClaim},
 	}
 	if c.Incarnation == NoIncarnation {
 		parts = parts[len(parts)-1:]
@@ -377,7 +385,7 @@ func (s *stateReader) flow(head stateFlow) (*Checkpoint, error) {
 	}
 	for _, part := range parts {
 		for range part.lines {
-			text, err := s.line()
+			text, err := s.line(part.divisor)
 			if err == nil {
 				err = part.read(text)
 			}

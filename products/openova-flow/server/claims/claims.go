@@ -1,8 +1,8 @@
 // Package claims keeps the claims of a flow: which cluster has each region, which may claim it, when a claim expires, and the state that readers see.
 //
 // It has no clock, timers or locks: the caller passes the time, in Unix milliseconds, and serializes writes with reads. Hubs of the same log pass the times
-// in the log, so that they agree on the owners. Only Expire, Restore and JSON get the time of the hub's own clock. Of these, only Restore with anew, which no
-// hub with a log uses, affects who may claim a region.
+// in the log, so that they agree on the owners. Only Expire, Restore and JSON get the time of the hub's own clock. Of these, only Restore after a restart,
+// which no hub with a log uses, affects who may claim a region.
 package claims
 
 import (
@@ -93,7 +93,7 @@ func (s *Set) Claim(q record.Claim, now int64, newLease func() string) (Lease, e
 	}
 	c := &s.list[at]
 	if c.cluster != q.Cluster {
-		expired := now >= max(c.renewedAt, c.loaded)+c.ttl // nobody could renew it before the hub started
+		expired := now >= max(c.renewedAt, c.loaded)+c.ttl // it could not be renewed before the hub started
 		if !expired || !q.Admin {
 			c.refuse(q.Cluster, now, now+ttl.Milliseconds())
 			return Lease{}, &HeldError{Region: c.region, Cluster: c.cluster, LastSeen: c.renewedAt, Expired: expired}

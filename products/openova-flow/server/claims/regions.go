@@ -66,11 +66,11 @@ func (s *Set) Saved() []record.SavedClaim {
 	return out
 }
 
-// Restore returns a set of saved claims: unchanged or, with anew (at the start of a hub), stale until they are renewed.
-func Restore(saved []record.SavedClaim, now int64, anew bool) (s Set) {
+// Restore returns a set of saved claims: unchanged or, if the hub was restarted, stale until they are renewed.
+func Restore(saved []record.SavedClaim, now int64, restarted bool) (s Set) {
 	for _, v := range saved {
 		c := claim{region: v.Region, cluster: v.Cluster, lease: v.Lease, ttl: v.TTL, renewedAt: v.LastSeen, since: v.Since, loaded: v.Loaded}
-		if anew {
+		if restarted {
 			c.loaded = now
 		}
 		if c.loaded != 0 || now >= c.expires() {

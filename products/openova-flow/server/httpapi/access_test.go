@@ -128,7 +128,7 @@ func upsertOf(flowID, id, region string) string {
 	return fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":%q,"label":"l","status":"running","region":%q}]}`, id, flowID, region)
 }
 
-// but returns status for each entry, except those in others.
+// but returns 401 for nobody and status for each entry, except the statuses in others.
 func but(status int, others map[string]int) map[string]int {
 	m := map[string]int{"nobody": 401}
 	for _, caller := range everyone {

@@ -35,7 +35,7 @@ type Config struct {
 	Page     http.Handler    // serves GET / and its assets; nil: GET / is the description
 	Logger   *slog.Logger    // gets log and audit lines
 
-	CommitLinks revision.Links // URLs of commits; default: those of well-known hosts
+	CommitLinks revision.Links // URLs of commits; default: the URLs of well-known hosts
 
 	minReadRate int // least bytes a second that a client must read
 }

@@ -20,7 +20,7 @@ func (s *selection) begin(r *Reader) Delivery {
 	behind := h.last.Load() < h.restored.Load() // a restored flow is ahead of the log, so no frame may carry an id to resume from
 	cursor := h.last.Load()
 	c, ok := s.capture(r.cursor)
-	if !ok { // the journal dropped events meanwhile; again, which is cheap for flows that did not change
+	if !ok { // the journal dropped events during the capture; a retry is cheap for flows that did not change
 		if c, ok = s.capture(r.cursor); !ok {
 			h.order.Lock()
 			c, _ = s.capture(r.cursor)
@@ -73,7 +73,8 @@ func (s *selection) begin(r *Reader) Delivery {
 	return Delivery{Frames: out.frames()}
 }
 
-// capture captures the flows one after the other, for a reader that has all messages up to cursor. ok is false if the journal dropped events meanwhile.
+// capture captures the flows one after the other, for a reader that has all messages up to cursor. ok is false if the journal dropped events that were
+// pushed during the capture.
 func (s *selection) capture(cursor int64) (c capture, ok bool) {
 	j := &s.hub.journal
 	j.mu.RLock()

@@ -36,7 +36,7 @@ func (h *Hub) change(c record.Command) (Outcome, error) {
 	return h.apply(h.next(c)), nil
 }
 
-// removal is change for a command that has no effect on an unknown flow: it does not put such a command into the Log.
+// removal is like change, but puts no command for an unknown flow into the Log, since it would have no effect.
 func (h *Hub) removal(c record.Command) (Outcome, error) {
 	if h.cfg.Log != nil && !h.Known(c.Post.FlowID) { // this hub may be behind the log
 		if err := h.cfg.Log.Sync(); err != nil || !h.Known(c.Post.FlowID) {

@@ -82,16 +82,16 @@ func (h *Hub) Load(s *record.SavedState) {
 // checkpoint contains all entries of the flow up to some entry; later ones are then applied to it. Limits are not checked.
 func (h *Hub) Replace(c *record.Checkpoint) { h.restore(c, false) }
 
-func (h *Hub) restore(c *record.Checkpoint, anew bool) {
+func (h *Hub) restore(c *record.Checkpoint, restarted bool) {
 	h.order.Lock()
 	defer h.order.Unlock()
 	t := h.lock(c.FlowID)
 	defer h.unlock(t)
 	if c.Incarnation != record.NoIncarnation {
-		t.restore(c, anew)
+		t.restore(c, restarted)
 		return
 	}
-	t.replaceClaims(claims.Restore(c.Claims, t.hub.nowMs(), anew))
+	t.replaceClaims(claims.Restore(c.Claims, t.hub.nowMs(), restarted))
 	t.renewedAt = c.LastActivity
 	t.activeAt.Store(c.LastActivity)
 }
@@ -103,17 +103,17 @@ func stateOf(c *record.Checkpoint) *flow.State {
 	return s
 }
 
-// restore sets the topic to the checkpoint; anew: with a new incarnation and number, as Load does. h.order and t.mu are held.
-func (t *topic) restore(c *record.Checkpoint, anew bool) {
+// restore sets the topic to the checkpoint. After a restart it gets a new incarnation and a new sequence number (Load). h.order and t.mu are held.
+func (t *topic) restore(c *record.Checkpoint, restarted bool) {
 	t.state, t.past = stateOf(c), stateOf(c)
 	t.rollouts = rollout.Resume(c.Rollouts, t.state)
 	t.revisions = revision.Resume(c.Revisions, t.state, c.UpdatedAt)
 	t.emitters = maps.Clone(c.Emitters)
-	t.replaceClaims(claims.Restore(c.Claims, t.hub.nowMs(), anew))
+	t.replaceClaims(claims.Restore(c.Claims, t.hub.nowMs(), restarted))
 	t.incarnation, t.born, t.last, t.updatedAt = c.Incarnation, c.Born, c.Seq, c.UpdatedAt
 	t.activeAt.Store(c.LastActivity)
 	t.renewedAt = c.LastActivity
-	if anew {
+	if restarted {
 		t.incarnation = newIncarnation()
 		t.born = t.hub.last.Add(1)
 		t.last = t.born

@@ -63,7 +63,7 @@ func (f *fast) detach(w http.ResponseWriter, r *http.Request, s Stream) bool {
 		return true
 	}
 	sub := &subscriber{fd: fd, source: s.Source, caller: s.Caller, end: s.End, pending: [][]byte{head, s.Source.Heartbeat()}}
-	shard := f.shards[int(f.turn.Add(1))%len(f.shards)]
+	shard := f.shards[f.turn.Add(1)%uint32(len(f.shards))]
 	if !shard.add(sub) {
 		s.End()
 		_ = syscall.Close(fd)

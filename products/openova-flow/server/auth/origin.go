@@ -53,8 +53,11 @@ func fromElsewhere(r *http.Request, origins []string) bool {
 		return len(site) > 1 || site[0] != "same-origin" && site[0] != "none"
 	}
 	referer := r.Header.Get("Referer")
+	if referer == "" {
+		return false
+	}
 	u, err := url.Parse(referer)
-	return referer != "" && (err != nil || !sameHost(referer, r.Host) && !slices.Contains(origins, u.Scheme+"://"+u.Host))
+	return err != nil || !sameHost(referer, r.Host) && !slices.Contains(origins, u.Scheme+"://"+u.Host)
 }
 
 // followsLink reports whether the browser will show the response as a page of its own, which the linking page can't read.

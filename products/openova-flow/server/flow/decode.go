@@ -39,7 +39,7 @@ func Decode(flowID string, data []byte) (*Message, error) {
 	if !utf8.Valid(data) {
 		return nil, refuse("", "not valid UTF-8")
 	}
-	return decodeString(flowID, string(data), false)
+	return decodeString(flowID, string(data), posted)
 }
 
 // DecodeStored decodes one FlowMessage that was accepted before, perhaps by an earlier version that allowed any integer up to
@@ -48,36 +48,49 @@ func DecodeStored(flowID string, data []byte) (*Message, error) {
 	if !utf8.Valid(data) {
 		return nil, refuse("", "not valid UTF-8")
 	}
-	return decodeString(flowID, string(data), true)
+	return decodeString(flowID, string(data), stored)
 }
 
-func decodeString(flowID, s string, stored bool) (*Message, error) {
-	s = strings.Trim(s, " \t\r\n")
-	m, spaced, err := parse(flowID, s, stored)
+func decodeString(flowID, s string, from origin) (*Message, error) {
+	s = strings.TrimSuffix(s, "\n") // the most common white space, so that such a message is parsed once
+	m := new(decoded)
+	spaced, err := parse(m, flowID, s, from)
 	if err == nil && spaced {
-		m, _, err = parse(flowID, compact(s), stored)
+		m = new(decoded)
+		_, err = parse(m, flowID, compact(s), from)
 	}
-	return m, err
+	if err != nil {
+		return nil, err
+	}
+	return &m.Message, nil
 }
+
+// origin is where a text comes from, which decides what is checked.
+type origin int
+
+const (
+	posted        origin = iota // by a client: everything is checked
+	stored                      // as posted, but an instant may be any integer
+	decodedBefore               // as stored, but it is valid JSON without duplicate keys and white space
+)
 
 // decoders are reused for the memory of their list of keys, the only part of a decoder to which no message refers.
 var decoders = sync.Pool{New: func() any { return &decoder{scanner: scanner{keys: make([]string, 0, 2*manyKeys)}} }}
 
-func parse(flowID, s string, stored bool) (m *Message, spaced bool, err error) {
+// parse decodes s into m, which is zero, and reports whether there was insignificant white space.
+func parse(m *decoded, flowID, s string, from origin) (spaced bool, err error) {
 	d := decoders.Get().(*decoder)
-	d.scanner = scanner{s: s, keys: d.keys[:0]}
-	d.flowID, d.stored = flowID, stored
-	m, err = d.message()
+	d.scanner = scanner{s: s, keys: d.keys[:0], valid: from == decodedBefore}
+	d.flowID, d.stored, d.one = flowID, from != posted, m.one[:0]
+	m.raw = s
+	err = d.message(&m.Message)
 	spaced = d.space
 	if cap(d.keys) == 2*manyKeys { // drop a list that has grown
 		clear(d.keys[:cap(d.keys)])
 		d.s, d.flowID, d.one = "", "", nil
 		decoders.Put(d)
 	}
-	if err != nil {
-		return nil, false, err
-	}
-	return m, spaced, nil
+	return spaced, err
 }
 
 // decoder decodes the objects of the contract.
@@ -134,20 +147,17 @@ func typeBits(t Type) (used, required int) {
 
 var messageFields = []string{"type", "flow", "nodes", "relationships", "ids", "pairs"}
 
-func (d *decoder) message() (*Message, error) {
-	room := &decoded{Message: Message{raw: d.s}}
-	m := &room.Message
-	d.one = room.one[:0]
+func (d *decoder) message(m *Message) error {
 	var used, required, seen, early int
 	var earlyAt [5]int // offsets of fields before the type; they are decoded once the type says whether it uses them
 	o, err := d.begin()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for {
 		key, ok, err := d.next(&o)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if !ok {
 			break
@@ -172,30 +182,30 @@ func (d *decoder) message() (*Message, error) {
 			_, err = d.skip()
 		}
 		if err != nil {
-			return nil, within(key, err)
+			return within(key, err)
 		}
 	}
 	if d.peek(); d.pos < len(d.s) {
-		return nil, &Error{Msg: "unexpected data after the message; send several messages as application/x-ndjson, one on each line"}
+		return &Error{Msg: "unexpected data after the message; send several messages as application/x-ndjson, one on each line"}
 	}
 	if m.Type == "" {
-		return nil, refuse("type", "is missing")
+		return refuse("type", "is missing")
 	}
 	for i := range earlyAt {
 		if bit := 1 << i; early&used&bit != 0 {
 			seen |= bit
 			d.pos, d.depth, d.keys = earlyAt[i], 1, d.keys[:0]
 			if err := within(messageFields[i+1], d.part(m, bit)); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
 	for i, name := range messageFields[1:] {
 		if bit := 1 << i; required&bit != 0 && seen&bit == 0 {
-			return nil, refuse(name, "is missing; "+string(m.Type)+" needs it")
+			return refuse(name, "is missing; "+string(m.Type)+" needs it")
 		}
 	}
-	return m, nil
+	return nil
 }
 
 func (d *decoder) messageType() (Type, error) {

@@ -49,7 +49,7 @@ func TestEquivalence(t *testing.T) {
 func foldSequence(seed uint64, line *strings.Builder) error {
 	g := &sequencer{Rand: rand.New(rand.NewPCG(seed, 3))}
 	const created = 7
-	s, want := flow.NewState("F", created), newPlain("F", created)
+	s, again, want := flow.NewState("F", created), flow.NewState("F", created), newPlain("F", created)
 	fmt.Fprintf(line, `{"seed":%d,"steps":[{"messages":[%s],"snapshot":%[2]s,"leaves":[]}`, seed, s.Snapshot().JSON())
 	g.owned = g.one(2)
 	for step := range 1 + g.IntN(5) {
@@ -67,13 +67,18 @@ func foldSequence(seed uint64, line *strings.Builder) error {
 			}
 			line.WriteString(m.JSON())
 			s.Apply(m)
+			again.ApplyAgain(m.JSON())
 		}
 		own := ""
 		if d := s.Derive(arrival); d != nil {
 			own = d.Flow.JSON()
 			line.WriteString("," + d.JSON())
+			again.ApplyAgain(d.JSON())
 		}
 		got := s.Snapshot().JSON()
+		if other := again.Snapshot().JSON(); other != got {
+			return fmt.Errorf("after step %d, %s\nApplyAgain gives %s\nApply gives %s", step, strings.Join(batch, "\n"), other, got)
+		}
 		text := want.snapshot()
 		if got != text || own != derived {
 			return fmt.Errorf("after step %d, %s\n got %s, derived %q\nwant %s, derived %q", step, strings.Join(batch, "\n"), got, own, text, derived)

@@ -37,13 +37,18 @@ func FuzzDecode(f *testing.F) {
 		if err := json.Compact(&compacted, data); err != nil || compacted.String() != out {
 			t.Fatalf("JSON returned %q, want %q", out, compacted.String())
 		}
-		again, err := flow.Decode("F", []byte(out))
-		if err != nil || again.JSON() != out {
+		second, err := flow.Decode("F", []byte(out))
+		if err != nil || second.JSON() != out {
 			t.Fatalf("the output of JSON is invalid or changes: %v", err)
 		}
 		agreesWithEncodingJSON(t, m, data)
 		s := flow.NewState("F", 1)
 		s.Apply(m)
+		again := flow.NewState("F", 1)
+		again.ApplyAgain(m.JSON())
+		if a, b := again.Snapshot().JSON(), s.Snapshot().JSON(); a != b {
+			t.Fatalf("ApplyAgain gives %s, Apply gives %s", a, b)
+		}
 		s.Derive(2)
 		if _, err := flow.Decode("F", []byte(s.Snapshot().JSON())); err != nil {
 			t.Fatalf("the snapshot of the folded message is invalid: %v", err)

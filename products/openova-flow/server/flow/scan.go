@@ -21,6 +21,7 @@ type scanner struct {
 	pos   int
 	depth int
 	space bool     // there was insignificant white space
+	valid bool     // the input is known to be valid, without duplicate keys
 	keys  []string // keys of all open objects, the innermost last
 }
 
@@ -110,6 +111,9 @@ func (p *scanner) next(o *object) (key string, ok bool, err error) {
 
 // remember records a key of an object. A key that it already has is an error.
 func (p *scanner) remember(key string, o *object) error {
+	if p.valid {
+		return nil
+	}
 	mine := p.keys[o.base:]
 	duplicate := false
 	switch {
@@ -167,6 +171,12 @@ func (p *scanner) more(i int) (bool, error) {
 func (p *scanner) skip() (string, error) {
 	c := p.peek()
 	start := p.pos
+	if p.valid {
+		w := walk{s: p.s, pos: p.pos}
+		value := w.value()
+		p.pos = w.pos
+		return value, nil
+	}
 	var err error
 	switch {
 	case c == '{':

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // State is the result of folding the messages of one flow. It is not safe for concurrent use.
@@ -87,6 +88,19 @@ func (s *State) Apply(m *Message) {
 	}
 }
 
+var decodedMessages = sync.Pool{New: func() any { return new(decoded) }}
+
+// ApplyAgain folds a message that this process has decoded before, from its JSON. It does not validate it again, and takes half the time of Decode and Apply.
+func (s *State) ApplyAgain(text string) {
+	m := decodedMessages.Get().(*decoded)
+	if _, err := parse(m, s.flowID, text, decodedBefore); err != nil {
+		panic("flow: a decoded message does not decode again: " + err.Error())
+	}
+	s.Apply(&m.Message)
+	*m = decoded{}
+	decodedMessages.Put(m)
+}
+
 func (s *State) setFlow(m *Message) {
 	s.bytes += int64(len(m.Flow.raw) - len(s.flow.raw))
 	s.flow = *m.Flow
@@ -107,7 +121,7 @@ func (m *Message) detach(raw string) (string, bool) {
 
 // reread decodes an element again from a copy of its bytes, so that its fields refer to the copy.
 func reread[T any](flowID, raw string, read func(*decoder, *T) error) (element T) {
-	d := decoder{scanner: scanner{s: raw}, flowID: flowID, stored: true}
+	d := decoder{scanner: scanner{s: raw, valid: true}, flowID: flowID, stored: true}
 	if err := read(&d, &element); err != nil {
 		panic("flow: a decoded element does not decode again: " + err.Error())
 	}

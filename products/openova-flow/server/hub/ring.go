@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"sort"
-
-	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
 const (
@@ -27,15 +25,6 @@ func (e *entry) frame() []byte { return e.seg.buf[e.from:e.to] }
 
 // text returns the message as it was received. It is shared and must not be changed.
 func (e *entry) text() []byte { return e.seg.buf[e.data : e.to-2 : e.to-2] }
-
-// message decodes the message. flowID is the flow's id.
-func (e *entry) message(flowID string) *flow.Message {
-	m, err := flow.DecodeStored(flowID, e.text())
-	if err != nil {
-		panic("hub: an applied message does not decode: " + err.Error())
-	}
-	return m
-}
 
 // ring holds the last messages of a flow, bounded by number and by bytes of their frames.
 type ring struct {
@@ -73,8 +62,7 @@ func (r *ring) push(seq, at int64, event, text string, drop func(entry)) entry {
 		r.start++
 	}
 	if r.start > len(r.entries)/2 && r.start > 16 {
-		r.entries = append(r.entries[:0:0], r.live()...)
-		r.start = 0
+		r.entries, r.start = slices.Delete(r.entries, 0, r.start), 0
 	}
 	return e
 }

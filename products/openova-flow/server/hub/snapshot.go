@@ -177,7 +177,7 @@ func (h *Hub) History(flowID string, after int64, limit int) (History, error) {
 		state := flow.NewState(flowID, born)
 		state.Apply(base)
 		for _, e := range before {
-			state.Apply(e.message(flowID))
+			state.ApplyAgain(string(e.text()))
 			out.BaseSeq = e.seq
 		}
 		base = state.Collect()

@@ -219,7 +219,7 @@ func (t *topic) forget(e entry) {
 	if t.past == nil {
 		t.past = t.emptyState()
 	}
-	t.past.Apply(e.message(t.id))
+	t.past.ApplyAgain(string(e.text()))
 }
 
 // emptyState is the state before the first message.

@@ -51,8 +51,8 @@ type Claim struct {
 	LastSeen int64 // Unix milliseconds
 }
 
-// pickUp is the maximum time, in milliseconds, until a controller observes a change: its longest queue and a minute, as in the adapter's rules.
-const pickUp = 11 * 60_000
+// maxObserve is the longest time, in milliseconds, until a controller observes a change: its longest queue and a minute, as in the adapter's rules.
+const maxObserve = 11 * 60_000
 
 // Gate answers one question about one flow. It is not safe for concurrent use.
 type Gate struct {

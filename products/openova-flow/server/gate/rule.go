@@ -35,7 +35,7 @@ func (d *decision) recent(c change) bool {
 	if d.changes[c] == 0 {
 		d.changes[c] = d.at
 	}
-	return d.at-d.changes[c] <= pickUp
+	return d.at-d.changes[c] <= maxObserve
 }
 
 // has reports whether a source has the revision.
@@ -102,7 +102,7 @@ func (d *decision) ruleKustomization(f *facts, plain Outcome) ruling {
 		return ruling{outcome: notDone(plain)}
 	case state == insight.Waiting && !d.marked(f):
 		return ruling{outcome: plain} // others block it
-	case state == insight.Broken && d.marked(f), plain == Failed && d.at-d.sources[source].first > pickUp:
+	case state == insight.Broken && d.marked(f), plain == Failed && d.at-d.sources[source].first > maxObserve:
 		return ruling{outcome: plain}
 	}
 	return ruling{outcome: Open, why: f.node.Label + " has not tried the revision yet; it has applied " + cmp.Or(f.Revision, "none") + "."}
@@ -135,7 +135,7 @@ func (d *decision) ruleRelease(f *facts, plain Outcome) ruling {
 		return d.awaited(f.sourceID)
 	case f.ChartFrom == "" || d.counts(f.sourceID, f.ChartFrom, ""):
 		return ruling{outcome: plain}
-	case plain == Failed && d.at-d.sources[f.sourceID].first > pickUp:
+	case plain == Failed && d.at-d.sources[f.sourceID].first > maxObserve:
 		return ruling{outcome: plain}
 	}
 	return ruling{outcome: Open, why: "The chart of " + f.node.Label + " is still from " + f.ChartFrom + "."}

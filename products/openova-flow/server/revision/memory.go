@@ -89,7 +89,7 @@ func (t *Tracker) Memory() Memory {
 		}
 		m.Releases[id] = saved
 	}
-	for _, r := range t.left {
+	for _, r := range t.past {
 		m.Revisions = append(m.Revisions, r.saved())
 	}
 	for _, id := range slices.Sorted(maps.Keys(t.revisions)) {
@@ -167,7 +167,7 @@ func (t *Tracker) resumeRevision(saved SavedRevision, m Memory) {
 	t.revisions[r.id] = r
 	t.grow(r, r.size())
 	if r.having == 0 {
-		t.settleLeft(r, saved.LeftAt)
+		t.addPast(r, saved.LeftAt)
 	}
 }
 

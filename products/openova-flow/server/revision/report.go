@@ -63,7 +63,7 @@ type Region struct {
 	OvertakenBy    string    `json:"overtakenBy,omitempty"`
 	Stale          bool      `json:"stale,omitempty"` // the region is stale, so this may be an old state
 
-	work *work // for Judge; nil: judged
+	inputs *inputs // of Judge; nil: judged
 }
 
 // Ended is how far a revision was when its source moved on.
@@ -80,8 +80,8 @@ type Ended struct {
 	Failed         int      `json:"failed"`
 }
 
-// work has the objects that a part's state depends on.
-type work struct {
+// inputs has the objects that a part's state depends on.
+type inputs struct {
 	kusts     []string // all Kustomizations of the source
 	tried     []string // those whose last attempted or applied revision it is
 	pending   []string // those that have not applied it
@@ -91,39 +91,39 @@ type work struct {
 	chartDone bool     // a chart was built from this revision
 }
 
-// work collects what the state of a part of a source depends on.
-func (s *source) work(t *Tracker, p *part) *work {
-	w := &work{kusts: slices.Sorted(maps.Keys(s.kusts))}
-	for _, id := range w.kusts {
+// inputs collects the objects that the state of a part of the source depends on.
+func (s *source) inputs(t *Tracker, p *part) *inputs {
+	in := &inputs{kusts: slices.Sorted(maps.Keys(s.kusts))}
+	for _, id := range in.kusts {
 		k := s.kusts[id]
 		if k.applied != p.of.revision {
-			w.pending = append(w.pending, id)
+			in.pending = append(in.pending, id)
 		}
 		if k.applied == p.of.revision || k.attempted == p.of.revision {
-			w.tried = append(w.tried, id)
+			in.tried = append(in.tried, id)
 		}
 	}
 	for _, c := range p.changes {
 		if r := t.releases[c.ID]; r != nil {
-			w.releases = append(w.releases, r.id)
-			w.endedAt = max(w.endedAt, r.endedAt)
+			in.releases = append(in.releases, r.id)
+			in.endedAt = max(in.endedAt, r.endedAt)
 		}
 	}
 	for _, r := range s.charts {
-		w.lagging = w.lagging || r.chartFrom != "" && r.chartFrom != p.of.revision
-		w.chartDone = w.chartDone || r.chartFrom == p.of.revision
+		in.lagging = in.lagging || r.chartFrom != "" && r.chartFrom != p.of.revision
+		in.chartDone = in.chartDone || r.chartFrom == p.of.revision
 	}
-	return w
+	return in
 }
 
 // judge returns the state of a part, and how many of its releases are ready and broken.
-func (w *work) judge(ready, broken func(id string) bool) (state State, good, bad int) {
-	applied, allReady, anyBroken := len(w.kusts)-len(w.pending), true, false
-	for _, id := range w.tried {
+func (in *inputs) judge(ready, broken func(id string) bool) (state State, good, bad int) {
+	applied, allReady, anyBroken := len(in.kusts)-len(in.pending), true, false
+	for _, id := range in.tried {
 		allReady = allReady && ready(id)
 		anyBroken = anyBroken || broken(id)
 	}
-	for _, id := range w.releases {
+	for _, id := range in.releases {
 		switch {
 		case broken(id):
 			bad++
@@ -134,11 +134,11 @@ func (w *work) judge(ready, broken func(id string) bool) (state State, good, bad
 	switch {
 	case anyBroken || bad > 0:
 		state = Failed
-	case len(w.kusts) > 0 && len(w.tried) == 0, len(w.kusts) == 0 && len(w.releases) == 0 && !w.chartDone:
+	case len(in.kusts) > 0 && len(in.tried) == 0, len(in.kusts) == 0 && len(in.releases) == 0 && !in.chartDone:
 		state = Fetched
-	case applied < len(w.kusts):
+	case applied < len(in.kusts):
 		state = Applying
-	case !allReady, good < len(w.releases), w.lagging:
+	case !allReady, good < len(in.releases), in.lagging:
 		state = RollingOut
 	default:
 		state = Done
@@ -148,7 +148,7 @@ func (w *work) judge(ready, broken func(id string) bool) (state State, good, bad
 
 // outcome returns the state of a part, derived from the status of its objects.
 func (s *source) outcome(t *Tracker, p *part) *Ended {
-	w := s.work(t, p)
+	in := s.inputs(t, p)
 	status := func(ofKustomization func(*kustomization) bool, ofRelease func(*release) bool) func(id string) bool {
 		return func(id string) bool {
 			if k := s.kusts[id]; k != nil {
@@ -161,9 +161,9 @@ func (s *source) outcome(t *Tracker, p *part) *Ended {
 	tries := func(k *kustomization) bool { return k.attempted == p.of.revision }
 	ready := status(func(k *kustomization) bool { return k.ready || !tries(k) }, func(r *release) bool { return r.ready })
 	broken := status(func(k *kustomization) bool { return k.failed && tries(k) }, func(r *release) bool { return r.failed })
-	e := &Ended{Applied: len(w.kusts) - len(w.pending), Of: len(w.kusts), Kustomizations: first(w.pending, listKustomizations), Changed: len(w.releases)}
-	if e.State, e.Ready, e.Failed = w.judge(ready, broken); e.State == Done {
-		e.At = max(p.firstSeen, p.appliedAt, w.endedAt)
+	e := &Ended{Applied: len(in.kusts) - len(in.pending), Of: len(in.kusts), Kustomizations: first(in.pending, listKustomizations), Changed: len(in.releases)}
+	if e.State, e.Ready, e.Failed = in.judge(ready, broken); e.State == Done {
+		e.At = max(p.firstSeen, p.appliedAt, in.endedAt)
 	}
 	return e
 }
@@ -263,10 +263,10 @@ func (t *Tracker) region(p *part) Region {
 		}
 		g.Applied, g.Of, g.Kustomizations, g.Changed, g.Ready, g.Failed = e.Applied, e.Of, e.Kustomizations, e.Changed, e.Ready, e.Failed
 	} else {
-		w := t.sources[p.source].work(t, p)
-		g.work, g.Applied, g.Of, g.Kustomizations = w, len(w.kusts)-len(w.pending), len(w.kusts), first(w.pending, listKustomizations)
-		g.EndedAt = flow.At(max(p.firstSeen, p.appliedAt, w.endedAt)) // Judge removes it unless the state is Done
-		g.Changed = len(w.releases)
+		in := t.sources[p.source].inputs(t, p)
+		g.inputs, g.Applied, g.Of, g.Kustomizations = in, len(in.kusts)-len(in.pending), len(in.kusts), first(in.pending, listKustomizations)
+		g.EndedAt = flow.At(max(p.firstSeen, p.appliedAt, in.endedAt)) // Judge removes it unless the state is Done
+		g.Changed = len(in.releases)
 	}
 	if g.Of > 0 && g.Applied == g.Of && p.appliedAt != 0 {
 		g.AppliedAt = flow.At(p.appliedAt)
@@ -286,30 +286,30 @@ func Judge(list []Revision, v *insight.View, stale func(region string) bool) {
 	for i := range list {
 		for j := range list[i].Regions {
 			g := &list[i].Regions[j]
-			w := g.work
-			if w == nil {
+			in := g.inputs
+			if in == nil {
 				continue
 			}
 			g.Stale = stale(g.Region)
-			g.State, g.Ready, g.Failed = w.judge(ready, broken)
+			g.State, g.Ready, g.Failed = in.judge(ready, broken)
 			switch g.State {
 			case Done:
 			case Failed:
-				g.EndedAt = w.brokenSince(v)
+				g.EndedAt = in.brokenSince(v)
 			default:
 				g.EndedAt = flow.Time{}
 			}
 			if g.State != Done {
-				g.RootCauses = w.rootCauses(v, problems)
+				g.RootCauses = in.rootCauses(v, problems)
 			}
-			g.work = nil
+			g.inputs = nil
 		}
 	}
 }
 
 // brokenSince returns the time of the earliest failure that persists.
-func (w *work) brokenSince(v *insight.View) (since flow.Time) {
-	for _, id := range slices.Concat(w.tried, w.releases) {
+func (in *inputs) brokenSince(v *insight.View) (since flow.Time) {
+	for _, id := range slices.Concat(in.tried, in.releases) {
 		if at := v.Since(id); v.State(id) == insight.Broken && !at.IsZero() && (since.IsZero() || at.Ms() < since.Ms()) {
 			since = at
 		}
@@ -318,9 +318,9 @@ func (w *work) brokenSince(v *insight.View) (since flow.Time) {
 }
 
 // rootCauses returns the first root causes of the Kustomizations and releases.
-func (w *work) rootCauses(v *insight.View, problems map[string]bool) []string {
+func (in *inputs) rootCauses(v *insight.View, problems map[string]bool) []string {
 	found := make(map[string]bool)
-	for _, id := range slices.Concat(w.kusts, w.releases) {
+	for _, id := range slices.Concat(in.kusts, in.releases) {
 		for _, root := range v.Roots(id) {
 			if problems[root] {
 				found[root] = true

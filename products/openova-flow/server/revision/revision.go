@@ -53,9 +53,9 @@ type Tracker struct {
 	releases map[string]*release
 
 	revisions map[string]*tracked // by id
-	left      []*tracked          // past revisions, in the order in which their last source moved on
+	past      []*tracked          // past revisions, in the order in which their last source moved on
 	bytes     int64               // of revisions
-	leftBytes int64               // of left
+	pastBytes int64               // of past
 }
 
 // source is a source, or a placeholder for one that a Kustomization or release names and that has no node.
@@ -239,7 +239,7 @@ func (t *Tracker) setRevision(s *source, revision, origin string, at, arrival in
 	r := t.track(s, revision, at)
 	full := len(r.parts) >= keepRegions && r.parts[s.id] == nil
 	if r.leftAt != 0 && !full {
-		t.comeBack(r, s, at) // before leaveRevision, which may drop past revisions
+		t.removePast(r, s, at) // before leaveRevision, which may drop past revisions
 	}
 	t.leaveRevision(s, r.id, at)
 	if full {
@@ -278,19 +278,19 @@ func (t *Tracker) leaveRevision(s *source, next string, at int64) {
 	s.part = nil
 	t.grow(p.of, endedBytes)
 	if p.of.having--; p.of.having == 0 {
-		t.settleLeft(p.of, at)
+		t.addPast(p.of, at)
 	}
 }
 
-// settleLeft makes a revision that no source has any more a past one, and drops the oldest past revisions beyond the limits.
-func (t *Tracker) settleLeft(r *tracked, at int64) {
+// addPast adds a revision that no source has any more to the past ones, and drops the oldest of these beyond the limits.
+func (t *Tracker) addPast(r *tracked, at int64) {
 	r.leftAt = max(at, 1)
-	t.left = append(t.left, r)
-	t.leftBytes += r.bytes
-	for len(t.left) > Keep || t.leftBytes > keepBytes && len(t.left) > 1 {
-		old := t.left[0]
-		t.left = t.left[1:]
-		t.leftBytes -= old.bytes
+	t.past = append(t.past, r)
+	t.pastBytes += r.bytes
+	for len(t.past) > Keep || t.pastBytes > keepBytes && len(t.past) > 1 {
+		old := t.past[0]
+		t.past = t.past[1:]
+		t.pastBytes -= old.bytes
 		t.bytes -= old.bytes
 		delete(t.revisions, old.id)
 		for _, p := range old.parts {
@@ -299,10 +299,10 @@ func (t *Tracker) settleLeft(r *tracked, at int64) {
 	}
 }
 
-// comeBack makes a past revision a current one, because s has it. If s had it before, the revision starts anew; otherwise s is only later than the others.
-func (t *Tracker) comeBack(r *tracked, s *source, at int64) {
-	t.left = slices.DeleteFunc(t.left, func(other *tracked) bool { return other == r })
-	t.leftBytes -= r.bytes
+// removePast removes a revision from the past ones, because s has it. If s had it before, the revision starts anew; otherwise s is only later than the others.
+func (t *Tracker) removePast(r *tracked, s *source, at int64) {
+	t.past = slices.DeleteFunc(t.past, func(other *tracked) bool { return other == r })
+	t.pastBytes -= r.bytes
 	r.leftAt = 0
 	if r.parts[s.id] != nil {
 		for id := range r.parts {
@@ -335,7 +335,7 @@ func (t *Tracker) grow(r *tracked, by int64) {
 	r.bytes += by
 	t.bytes += by
 	if r.leftAt != 0 {
-		t.leftBytes += by
+		t.pastBytes += by
 	}
 }
 

@@ -119,10 +119,10 @@ func (o *output) Write(p []byte) (int, error) {
 	return o.b.Write(p)
 }
 
-func (o *output) find(pattern string) []string {
+func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return regexp.MustCompile(pattern).FindStringSubmatch(o.b.String())
+	return o.b.String()
 }
 
 // launch runs the program until stop, and returns its URL when it is ready.
@@ -131,12 +131,13 @@ func launch(t *testing.T, args ...string) (url string, stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	var log output
+	started := regexp.MustCompile(`url=(http://[^/]+)/`)
 	go func() {
 		done <- server().Run(ctx, append([]string{"--listen-addr=127.0.0.1:0", "--drain-delay=0s"}, args...), env(), io.Discard, &log)
 	}()
 	t.Cleanup(cancel)
 	for end := time.Now().Add(testTimeout); ; time.Sleep(5 * time.Millisecond) {
-		if m := log.find(`url=(http://[^/]+)/`); m != nil {
+		if m := started.FindStringSubmatch(log.String()); m != nil {
 			if resp, err := http.Get(m[1] + "/readyz"); err == nil {
 				resp.Body.Close()
 				if resp.StatusCode == http.StatusOK {
@@ -150,7 +151,7 @@ func launch(t *testing.T, args ...string) (url string, stop func() error) {
 		default:
 		}
 		if time.Now().After(end) {
-			t.Fatalf("timeout waiting for /readyz: %s", log.b.String())
+			t.Fatalf("timeout waiting for /readyz: %s", log.String())
 		}
 	}
 }

@@ -102,8 +102,8 @@ func TestServe_OtherAddressesNeedTokensOrInsecure(t *testing.T) {
 				t.Errorf("%s, %s: %d, want %d", flag, path, resp.StatusCode, want)
 			}
 		}
-		if warned := strings.Contains(p.logText(), "serving without access control"); warned != (flag == "--insecure=true") {
-			t.Errorf("%s: log:\n%s", flag, p.logText())
+		if warned := strings.Contains(p.log.String(), "serving without access control"); warned != (flag == "--insecure=true") {
+			t.Errorf("%s: log:\n%s", flag, p.log)
 		}
 		if err := run(t.Context(), []string{"healthcheck", "--listen-addr=0.0.0.0:" + port, flag}, env(), io.Discard, io.Discard); err != nil {
 			t.Errorf("%s: healthcheck: %v", flag, err)
@@ -213,8 +213,8 @@ func TestServe_TokenIsAddedAndRevoked(t *testing.T) {
 	p.log.wait(t, `msg="tokens file reloaded" .*tokens=1`)
 	denied("--token-file=" + secret)
 	for _, token := range []string{admin, viewer} {
-		if strings.Contains(p.logText(), token) {
-			t.Errorf("a token is in the log:\n%s", p.logText())
+		if strings.Contains(p.log.String(), token) {
+			t.Errorf("a token is in the log:\n%s", p.log)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func (w *waiter) exit(want int) {
 		w.t.Fatalf("%v has not exited", w.cmd.Args)
 	}
 	if got := w.cmd.ProcessState.ExitCode(); got != want {
-		w.t.Errorf("%v: exit %d, want %d\n%s%s", w.cmd.Args, got, want, w.out.text.String(), w.errs.text.String())
+		w.t.Errorf("%v: exit %d, want %d\n%s%s", w.cmd.Args, got, want, w.out, w.errs)
 	}
 }
 
@@ -115,7 +115,7 @@ func TestWaitProgram_FollowsARevision(t *testing.T) {
 		Result   string
 		Problems []struct{ ID string }
 	}
-	if err := json.Unmarshal(w.out.text.Bytes(), &answer); err != nil || answer.Exit != 1 || answer.Result != "failed" || len(answer.Problems) != 1 || answer.Problems[0].ID != "r1/n/web" {
+	if err := json.Unmarshal([]byte(w.out.String()), &answer); err != nil || answer.Exit != 1 || answer.Result != "failed" || len(answer.Problems) != 1 || answer.Problems[0].ID != "r1/n/web" {
 		t.Errorf("%v, %+v", err, answer)
 	}
 	var suites struct {

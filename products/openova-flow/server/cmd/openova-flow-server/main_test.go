@@ -241,21 +241,25 @@ func (l *log) Write(b []byte) (int, error) {
 	return l.text.Write(b)
 }
 
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// wait waits for a line that matches, and returns the last group of the match.
 func (l *log) wait(t *testing.T, pattern string) string {
 	t.Helper()
 	re := regexp.MustCompile(pattern)
 	deadline := time.After(within)
 	for {
-		l.mu.Lock()
-		m := re.FindStringSubmatch(l.text.String())
-		l.mu.Unlock()
-		if m != nil {
+		if m := re.FindStringSubmatch(l.String()); m != nil {
 			return m[len(m)-1]
 		}
 		select {
 		case <-l.more:
 		case <-deadline:
-			t.Fatalf("no %s in the log:\n%s", pattern, l.text.String())
+			t.Fatalf("no %s in the log:\n%s", pattern, l)
 		}
 	}
 }
@@ -409,7 +413,7 @@ func TestServe_ReloadsCertificates(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "tls.crt"), []byte("half a file"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for !strings.Contains(p.logText(), "not reloaded") {
+	for !strings.Contains(p.log.String(), "not reloaded") {
 		if _, err := serves(second); err != nil {
 			t.Fatalf("after a damaged file the old pair is not served: %v", err)
 		}
@@ -417,12 +421,6 @@ func TestServe_ReloadsCertificates(t *testing.T) {
 			t.Fatal("a damaged file is not reported")
 		}
 	}
-}
-
-func (p *process) logText() string {
-	p.log.mu.Lock()
-	defer p.log.mu.Unlock()
-	return p.log.text.String()
 }
 
 func TestServe_UnencryptedHTTP2(t *testing.T) {

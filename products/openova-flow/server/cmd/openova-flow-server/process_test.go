@@ -87,7 +87,7 @@ func (p *program) wait() error {
 	case err := <-p.end:
 		return err
 	case <-time.After(within):
-		p.t.Fatalf("the process does not exit:\n%s", p.log.text.String())
+		p.t.Fatalf("the process does not exit:\n%s", p.log)
 		return nil
 	}
 }

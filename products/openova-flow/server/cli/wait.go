@@ -88,7 +88,7 @@ func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	err := w.validate(*since, *repo)
 	if fs.NArg() > 0 {
-		err = fmt.Errorf("unexpected argument %.200q: every argument of wait is a flag", fs.Arg(0))
+		err = fmt.Errorf("unexpected argument %s; every argument of wait is a flag", terminal.Argument(fs.Arg(0)))
 	}
 	if err == nil {
 		err = w.open(*junit, os.O_TRUNC, (*gate.Answer).WriteJUnit)
@@ -125,7 +125,7 @@ func (w *waiting) validate(since, repo string) error {
 	}
 	w.follower.URL = strings.TrimSuffix(w.follower.URL, "/")
 	if !flow.ValidID(w.follower.Flow) {
-		return fmt.Errorf("invalid --flow %.200q; allowed: %s", w.follower.Flow, flow.IDSyntax)
+		return fmt.Errorf("invalid --flow %s; allowed: %s", terminal.Argument(w.follower.Flow), flow.IDSyntax)
 	}
 	switch since {
 	case "":
@@ -133,11 +133,11 @@ func (w *waiting) validate(since, repo string) error {
 		w.ask.SinceStart = true
 	default:
 		if w.ask.Since, err = time.Parse(time.RFC3339, since); err != nil {
-			return fmt.Errorf("invalid --since %.200q; allowed: now, or an instant such as 2006-01-02T15:04:05Z", since)
+			return fmt.Errorf("invalid --since %s; allowed: now, or a time such as 2006-01-02T15:04:05Z", terminal.Argument(since))
 		}
 	}
 	if !slices.Contains([]string{"text", "json"}, w.output) {
-		return fmt.Errorf("invalid --output %.200q; allowed: text, json", w.output)
+		return fmt.Errorf("invalid --output %s; allowed: text, json", terminal.Argument(w.output))
 	}
 	if err := w.ask.Validate(); err != nil {
 		return err

@@ -68,7 +68,7 @@ func (a *Ask) Validate() error {
 	}
 	for _, r := range a.Releases {
 		if r.Version != "" {
-			return fmt.Errorf("release %s has a version of its own: give that, or the revision", r.Name)
+			return fmt.Errorf("release %s has a version, but a revision is given too; give only one of them", r.Name)
 		}
 	}
 	return nil

@@ -129,7 +129,7 @@ func (f *Follower) look(ctx context.Context) (Look, error) {
 	case http.StatusOK:
 		m, err := flow.Decode(f.Flow, resp.body)
 		if err != nil {
-			return l, err
+			return l, fmt.Errorf("decode the snapshot of flow %s: %w", f.Flow, err)
 		}
 		f.state, f.etag = Read(m), resp.etag
 	default:
@@ -183,7 +183,7 @@ func (f *Follower) get(ctx context.Context, what, etag string) (*response, error
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the response of %s: %w", req.URL.Host, err)
 	}
 	if len(body) > maxSnapshot {
 		return nil, fmt.Errorf("the server's snapshot has more than %d bytes; keep the flow smaller", maxSnapshot)

@@ -149,7 +149,7 @@ func ofRollouts(flows func() []*measures) []prom.Family {
 				s.Add(n, "flow", flow, "outcome", outcome)
 			}
 		})},
-		{Name: "openova_flow_rollout_last_end_timestamp_seconds", Type: "gauge", Help: "When the last rollout that has ended did so, Unix time.", Collect: ended(func(s *prom.Samples, flow string, r *rollout.Rollout) {
+		{Name: "openova_flow_rollout_last_end_timestamp_seconds", Type: "gauge", Help: "End of the last rollout that has ended, Unix time.", Collect: ended(func(s *prom.Samples, flow string, r *rollout.Rollout) {
 			s.Add(seconds(r.EndedAt.Ms()), "flow", flow)
 		})},
 		{Name: "openova_flow_rollout_last_duration_seconds", Type: "gauge", Help: "Duration of the last rollout that has ended.", Collect: ended(func(s *prom.Samples, flow string, r *rollout.Rollout) {

@@ -135,7 +135,7 @@ func (c *config) check(a *app.Config) error {
 	case c.url == "" && credentials+len(c.caFile)+len(c.certFile) > 0:
 		return errors.New("credentials or certificates for NATS are set, but NATS_URL is not set; set it, or unset them")
 	case c.url == "" && c.replicas != 1:
-		return fmt.Errorf("FLOW_SERVER_STREAM_REPLICAS is %d, but the NATS server in the process is only one; set NATS_URL, or 1", c.replicas)
+		return fmt.Errorf("FLOW_SERVER_STREAM_REPLICAS is %d, but there is only one NATS server in the process; set NATS_URL, or set it to 1", c.replicas)
 	}
 	return nil
 }

@@ -308,7 +308,8 @@ func (t *Tracker) removePast(r *tracked, s *source, at int64) {
 		for id := range r.parts {
 			t.drop(r, id)
 		}
-		r.firstSeen, r.disputed = at, false
+		t.grow(r, -int64(len(r.origin)))
+		r.firstSeen, r.origin, r.disputed = at, "", false
 	}
 }
 

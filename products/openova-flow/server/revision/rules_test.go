@@ -394,17 +394,20 @@ func TestTracker_DisputedOrigin(t *testing.T) {
 	oci := func(region, revision, origin string, updated int64) flow.Node {
 		return with(source(region, revision, updated), map[string]any{"kind": "OCIRepository", "originRevision": origin})
 	}
-	w := newHarness(t)
-	w.put(100, oci("r1", "1@sha256:1111111", a, 10))
-	w.put(101, oci("r2", "1@sha256:1111111", b, 11))
-	if r := w.revisions(101)[0]; r.Commit != "" || r.OriginRevision != "" {
-		t.Errorf("disputed origin: commit %q", r.Commit)
-	}
-	w.restart()
-	w.put(200, oci("r1", "2@sha256:2222222", b, 199), oci("r2", "2@sha256:2222222", b, 199))
-	w.put(300, oci("r1", "1@sha256:1111111", a, 299))
-	if r := w.revisions(300)[0]; r.OriginRevision != a || r.Commit != strings.Repeat("a", 40) {
-		t.Errorf("seen again: origin %q, commit %q", r.OriginRevision, r.Commit)
+	for _, again := range []string{a, b} {
+		w := newHarness(t)
+		w.put(100, oci("r1", "1@sha256:1111111", a, 10))
+		w.put(101, oci("r2", "1@sha256:1111111", b, 11))
+		if r := w.revisions(101)[0]; r.Commit != "" || r.OriginRevision != "" {
+			t.Errorf("disputed origin: commit %q", r.Commit)
+		}
+		w.restart()
+		w.put(200, oci("r1", "2@sha256:2222222", b, 199), oci("r2", "2@sha256:2222222", b, 199))
+		w.put(300, oci("r1", "1@sha256:1111111", again, 299))
+		if r := w.revisions(300)[0]; r.OriginRevision != again || r.Commit != strings.TrimPrefix(again, "main@sha1:") {
+			t.Errorf("seen again: origin %q, commit %q; want %q", r.OriginRevision, r.Commit, again)
+		}
+		w.restart()
 	}
 }
 

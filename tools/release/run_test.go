@@ -177,7 +177,7 @@ func checkConfined(t *testing.T, process *os.Process, image v1.Image) {
 }
 
 func TestRun_ImagesPrintTheirVersion(t *testing.T) {
-	for _, name := range []string{"openova-flow-server", "openova-flow-server-jetstream", "openova-flow-adapter-flux"} {
+	for _, name := range []string{"openova-flow-server", "openova-flow-server-jetstream", "openova-flow-adapter-flux", "openova-flow-relay"} {
 		image := here(t, name)
 		if stdout, _, code := once(t, start(t, image, unpack(t, image), nil, "version")); code != 0 || stdout != testVersion+"\n" {
 			t.Errorf("%s version prints %q, exit code %d", name, stdout, code)

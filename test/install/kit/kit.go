@@ -14,26 +14,27 @@ import (
 func Build(folder string, variables map[string]string, strict bool) (map[string]map[string]any, error) {
 	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("kustomize %s: %w", folder, err)
 	}
 	out := map[string]map[string]any{}
 	for _, r := range resources.Resources() {
+		object := r.GetKind() + "/" + r.GetName()
 		text, err := r.AsYAML()
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", object, err)
 		}
 		filled, err := envsubst.Eval(string(text), func(name string) (string, bool) {
 			v, ok := variables[name]
 			return v, ok || !strict
 		})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("substitute the variables of %s: %w", object, err)
 		}
 		var o map[string]any
 		if err := yaml.UnmarshalStrict([]byte(filled), &o); err != nil {
-			return nil, fmt.Errorf("%w\n%s", err, filled)
+			return nil, fmt.Errorf("%s with its variables: %w\n%s", object, err, filled)
 		}
-		out[r.GetKind()+"/"+r.GetName()] = o
+		out[object] = o
 	}
 	return out, nil
 }

@@ -126,7 +126,7 @@ func TestFirstMinute(t *testing.T) {
 		_, err := r.api.Do(s.ctx, http.MethodDelete, plane.Path("ClusterRoleBinding", "", "reader"), "", nil)
 		s.must(err)
 		l := s.startLocal(kubeconfig, "hel1")
-		l.untilPrinted("hel1: HelmRelease is not shown: no right to list helmreleases.helm.toolkit.fluxcd.io in all namespaces")
+		l.untilPrinted("hel1: HelmRelease is not shown: no permission to list helmreleases.helm.toolkit.fluxcd.io in all namespaces")
 		l.Kill()
 
 		s.readerKubeconfig() // grants the permissions again

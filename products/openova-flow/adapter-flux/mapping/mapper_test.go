@@ -270,7 +270,7 @@ func TestCluster_DependencyThatMayNotBeReadIsNotWatched(t *testing.T) {
 	u := release(t, "app", cond{"Ready", "False", "DependencyNotReady", "dependency 'infra/db' is not ready", 1, 1})
 	w.put(set(u, []any{map[string]any{"name": "db", "namespace": "infra"}}, "spec", "dependsOn"))
 	forbidden := func(kind, namespace string) mapping.RegionInfo {
-		return mapping.RegionInfo{NotWatched: []mapping.NotWatched{{Kind: kind, Namespace: namespace, Why: "no right to list"}}}
+		return mapping.RegionInfo{NotWatched: []mapping.NotWatched{{Kind: kind, Namespace: namespace, Why: "no permission to list"}}}
 	}
 	for _, c := range []struct {
 		name    string
@@ -333,8 +333,8 @@ func TestRegion_NodeAtStart(t *testing.T) {
 	if again := w.Start(); len(again) != 0 {
 		t.Errorf("a second Start makes %d changes", len(again))
 	}
-	w.take(w.SetInfo(mapping.RegionInfo{ClusterUID: "c-1", NotWatched: []mapping.NotWatched{{Kind: "Kustomization", Why: "no rights"}}}))
-	wantMeta(t, w.must("fsn1"), map[string]any{"clusterUID": "c-1", "notWatched": []any{map[string]any{"kind": "Kustomization", "why": "no rights"}}})
+	w.take(w.SetInfo(mapping.RegionInfo{ClusterUID: "c-1", NotWatched: []mapping.NotWatched{{Kind: "Kustomization", Why: "no permission"}}}))
+	wantMeta(t, w.must("fsn1"), map[string]any{"clusterUID": "c-1", "notWatched": []any{map[string]any{"kind": "Kustomization", "why": "no permission"}}})
 	wantMeta(t, newWorld(t, "shop", "data").must("fsn1"), map[string]any{"namespaces": []string{"shop", "data"}})
 }
 

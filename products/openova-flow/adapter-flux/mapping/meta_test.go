@@ -154,7 +154,7 @@ func TestMeta_WaitingForMissingDependency(t *testing.T) {
 // TestDocs_MetaPageNamesEveryKey: docs/meta.md has exactly one row for every key that is written.
 func TestDocs_MetaPageNamesEveryKey(t *testing.T) {
 	w := newWorld(t, "flux-system")
-	w.take(w.SetInfo(mapping.RegionInfo{ClusterUID: "c", Down: []mapping.Controller{{Lease: "helm-controller-leader-election", Renewed: ms(1)}}, NotWatched: []mapping.NotWatched{{Kind: "Bucket", Why: "no rights"}}}))
+	w.take(w.SetInfo(mapping.RegionInfo{ClusterUID: "c", Down: []mapping.Controller{{Lease: "helm-controller-leader-election", Renewed: ms(1)}}, NotWatched: []mapping.NotWatched{{Kind: "Bucket", Why: "no permission"}}}))
 	w.take(w.SetClockOffset(600_000))
 	judged := map[string]string{}
 	sections := map[string][]string{

@@ -60,7 +60,7 @@ func problemOf(err error, verb string, k Kind, namespace string) *Problem {
 	class := classOf(err)
 	switch class {
 	case Forbidden:
-		return &Problem{class, "no right to " + what}
+		return &Problem{class, "no permission to " + what}
 	case Unauthorized:
 		return &Problem{class, "the API server does not know the credentials (401) used to " + what}
 	case NotFound:

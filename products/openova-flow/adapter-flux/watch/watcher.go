@@ -185,7 +185,7 @@ func (w *Watcher) identify(ctx context.Context, t *target) (string, *Problem) {
 	if err != nil {
 		p := problemOf(err, "get", t.kind, t.namespace)
 		if p != nil && p.Class == Forbidden {
-			p.Text = "no right to get the namespace kube-system, whose UID identifies the cluster"
+			p.Text = "no permission to get the namespace kube-system, whose UID identifies the cluster"
 		} else if p != nil && p.Class == NotFound {
 			p.Class, p.Text = NotServed, "the cluster has no namespace kube-system, whose UID identifies the cluster"
 		}

@@ -2,7 +2,6 @@ package emit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -177,14 +176,14 @@ func (e *Emitter) Ready() error {
 	defer e.mu.Unlock()
 	switch {
 	case !e.loaded:
-		return errors.New("the cluster's objects have not been listed and mapped yet")
+		return errNotLoaded
 	case e.otherCluster != "":
 		return fmt.Errorf("another cluster, with UID %s, reports region %q of this flow, so this cluster, with UID %s, sends nothing; give each cluster its own "+
 			"region key, or delete the region on the server if the other cluster no longer exists", e.otherCluster, e.cfg.Region, e.cfg.ClusterUID)
 	case e.trouble.err != nil:
 		return e.trouble.err
 	case e.term != nil && !e.box.compared:
-		return errors.New("the flow server has not been compared with the cluster yet")
+		return errNotCompared
 	}
 	return nil
 }

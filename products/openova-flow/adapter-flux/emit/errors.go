@@ -13,6 +13,8 @@ import (
 
 var (
 	errNotAServer   = errors.New("the answer has status 200, but is not that of a flow server; check the URL of the flow server, and proxies on the way")
+	errNotLoaded    = errors.New("the cluster's objects have not been listed and mapped yet")
+	errNotCompared  = errors.New("the flow server has not been compared with the cluster yet")
 	errNotASnapshot = errors.New("the flow server's snapshot cannot be read; check the URL of the flow server, and that the versions of server and adapter match")
 )
 

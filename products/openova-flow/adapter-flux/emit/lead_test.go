@@ -24,7 +24,7 @@ func TestLead_OnlyTheLoadedLeaderPosts(t *testing.T) {
 		g.run()
 		g.change(g.region.upsert("a", "pending"))
 		g.settle(time.Hour)
-		g.wantReadyError("listed")
+		g.wantReadyCause(errNotLoaded)
 		g.em.Loaded()
 		g.settle(time.Hour)
 		g.wantReadyError("")
@@ -106,7 +106,7 @@ func TestPut_NeverWaitsForTheServer(t *testing.T) {
 			t.Errorf("Put took %v", d)
 		}
 		g.settle(DefaultPostTimeout)
-		g.wantReadyError("did not answer in time")
+		g.wantReadyCause(context.DeadlineExceeded)
 		g.injectFaults(nil)
 		g.drain()
 		g.wantSameState()
@@ -136,7 +136,7 @@ func TestLead_LatePostOfAnOldLeaderChangesNothing(t *testing.T) {
 		successor.drain()
 		old.settle(6 * time.Second)
 		successor.wantSameState()
-		old.wantReadyError("newer emitter")
+		old.wantReadyError("409")
 		if !slices.ContainsFunc(old.allPosts(), func(p posted) bool { return p.status == http.StatusConflict }) {
 			t.Error("the late POST was not rejected")
 		}

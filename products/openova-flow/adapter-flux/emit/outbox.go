@@ -233,8 +233,7 @@ func (o *outbox) unknown(changes []change) []change {
 	return out
 }
 
-// release returns held elements to the log whose time has come. It returns the time of the next one, zero if there is
-// none.
+// release returns elements to the log whose hold has ended. It returns the end of the next hold, zero if there is none.
 func (o *outbox) release(now time.Time) (next time.Time) {
 	for k, h := range o.held {
 		switch {

@@ -187,7 +187,7 @@ func TestToken_RotatedFileIsUsed(t *testing.T) {
 		g.change(g.region.upsert("a", "succeeded"))
 		write(t, file, "")
 		g.settle(time.Minute)
-		g.wantReadyError("token file cannot be used")
+		g.wantReadyError(file)
 		write(t, file, "token-2")
 		g.drain()
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "running", "succeeded"}) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -232,6 +233,15 @@ func (g *rig) wantSameState(except ...string) {
 	}
 }
 
+// wantReadyCause fails unless Ready returns an error with this cause.
+func (g *rig) wantReadyCause(cause error) {
+	g.Helper()
+	if err := g.em.Ready(); !errors.Is(err, cause) {
+		g.Errorf("Ready() = %v, want the cause %v", err, cause)
+	}
+}
+
+// wantReadyError fails unless Ready returns an error that contains part, or, if part is empty, nil.
 func (g *rig) wantReadyError(part string) {
 	g.Helper()
 	err := g.em.Ready()

@@ -67,17 +67,17 @@ func TestApply_DeletionNeedsOnlyAName(t *testing.T) {
 
 func TestApply_MalformedObject(t *testing.T) {
 	for _, c := range []struct{ name, object, want string }{
-		{"no spec", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"}}`, "spec is not an object"},
-		{"spec a string", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":"x"}`, "spec is not an object"},
-		{"status a list", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":{},"status":[]}`, "status is not an object"},
-		{"conditions an object", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":{},"status":{"conditions":{}}}`, "status.conditions is not a list"},
-		{"conditions a string", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":{},"status":{"conditions":"Ready"}}`, "status.conditions is not a list"},
-		{"a condition a number", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":{},"status":{"conditions":[{},7]}}`, "status.conditions[1] is not an object"},
-		{"dependsOn a string", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":{"dependsOn":"bp-b"}}`, "spec.dependsOn is not a list"},
-		{"no name", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{},"spec":{}}`, "without metadata.name"},
-		{"no metadata", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","spec":{}}`, "without metadata.name"},
-		{"another kind", `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`, "is not mapped"},
-		{"another group", `{"apiVersion":"example.com/v2","kind":"HelmRelease","metadata":{"name":"a"},"spec":{}}`, "is not mapped"},
+		{"no spec", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"}}`, ": spec "},
+		{"spec a string", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":"x"}`, ": spec "},
+		{"status a list", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":{},"status":[]}`, ": status "},
+		{"conditions an object", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":{},"status":{"conditions":{}}}`, ": status.conditions "},
+		{"conditions a string", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":{},"status":{"conditions":"Ready"}}`, ": status.conditions "},
+		{"a condition a number", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":{},"status":{"conditions":[{},7]}}`, ": status.conditions[1] "},
+		{"dependsOn a string", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":{"dependsOn":"bp-b"}}`, ": spec.dependsOn "},
+		{"no name", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{},"spec":{}}`, "metadata.name"},
+		{"no metadata", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","spec":{}}`, "metadata.name"},
+		{"another kind", `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`, `"ConfigMap"`},
+		{"another group", `{"apiVersion":"example.com/v2","kind":"HelmRelease","metadata":{"name":"a"},"spec":{}}`, `"example.com/v2"`},
 		{"a Kustomization without spec", `{"apiVersion":"kustomize.toolkit.fluxcd.io/v1","kind":"Kustomization","metadata":{"name":"a","namespace":"b"}}`, "Kustomization b/a: spec"},
 		{"a HelmChart with conditions that are none", `{"apiVersion":"source.toolkit.fluxcd.io/v1","kind":"HelmChart","metadata":{"name":"a","namespace":"b"},"spec":{},"status":{"conditions":1}}`, "status.conditions"},
 	} {

@@ -18,32 +18,32 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// gated is a Fold that records its events, and blocks at the first version of object storm until it is released.
-type gated struct {
+// blocking is a Fold that records its events, and blocks at the first version of object storm until it is released.
+type blocking struct {
 	watch.Fold
 	once    sync.Once
 	reached chan struct{}
-	open    chan struct{}
+	release chan struct{}
 
 	mu     sync.Mutex
 	folded []mapping.Event
 }
 
-func (g *gated) Apply(e mapping.Event) ([]mapping.Change, error) {
+func (b *blocking) Apply(e mapping.Event) ([]mapping.Change, error) {
 	if e.Object.GetName() == "storm" {
-		g.once.Do(func() { close(g.reached) })
-		<-g.open
+		b.once.Do(func() { close(b.reached) })
+		<-b.release
 	}
-	g.mu.Lock()
-	g.folded = append(g.folded, e)
-	g.mu.Unlock()
-	return g.Fold.Apply(e)
+	b.mu.Lock()
+	b.folded = append(b.folded, e)
+	b.mu.Unlock()
+	return b.Fold.Apply(e)
 }
 
-func (g *gated) all() []mapping.Event {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.folded
+func (b *blocking) all() []mapping.Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.folded
 }
 
 func TestWatch_StormOnOneObjectDelaysNoOther(t *testing.T) {
@@ -58,7 +58,7 @@ func TestWatch_StormOnOneObjectDelaysNoOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := &sink{state: flow.NewState(flowID, 0)}
-	fold := &gated{Fold: mapping.NewCluster(mapping.Config{FlowID: flowID, Region: "r"}), reached: make(chan struct{}), open: make(chan struct{})}
+	fold := &blocking{Fold: mapping.NewCluster(mapping.Config{FlowID: flowID, Region: "r"}), reached: make(chan struct{}), release: make(chan struct{})}
 	log := slog.New(slog.DiscardHandler)
 	pump := watch.NewPump(watch.PumpConfig{Fold: fold, Sink: out, Logger: log})
 	watcher := watch.New(watch.Config{Client: client, Discovery: discovery, Kinds: watch.Kinds[:1], Logger: log})
@@ -68,8 +68,8 @@ func TestWatch_StormOnOneObjectDelaysNoOther(t *testing.T) {
 	wg.Go(func() { pump.Run(ctx) })
 	defer wg.Wait()
 	defer cancel()
-	openGate := sync.OnceFunc(func() { close(fold.open) })
-	defer openGate()
+	unblock := sync.OnceFunc(func() { close(fold.release) })
+	defer unblock()
 
 	storm := func(i int, ready string) map[string]any {
 		o := release("flux-system", "storm", "1", ready)
@@ -94,7 +94,7 @@ func TestWatch_StormOnOneObjectDelaysNoOther(t *testing.T) {
 	if n := pump.Queue.Len(); n > 513 {
 		t.Errorf("%d versions of two objects wait", n)
 	}
-	openGate()
+	unblock()
 	eventually(t, func() bool { return out.statuses()["r/calm"] == "succeeded" }, func() any { return out.statuses() })
 	between := 0
 	for _, e := range fold.all() {

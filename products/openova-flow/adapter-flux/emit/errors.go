@@ -69,7 +69,7 @@ func unanswered(err error) error {
 	return fmt.Errorf("the flow server cannot be reached: %w", err)
 }
 
-// refused returns an error for an answer other than 200 that says what to change. It does not repeat the request.
+// refused returns an error for an answer other than 200 that says what to change. Its text has nothing of the request.
 func refused(a answer) error {
 	detail := ""
 	if a.isProblem {

@@ -1,6 +1,6 @@
 package mapping
 
-// Instants returns how many times a Cluster keeps for the first start and the last end.
+// Instants returns the number of start and end times that a Cluster keeps to know the first start and the last end.
 func (c *Cluster) Instants() int { return len(c.members.starts.least) + len(c.members.ends.least) }
 
 // Held returns the sizes of a Cluster's maps, by name.

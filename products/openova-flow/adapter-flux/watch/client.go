@@ -57,7 +57,7 @@ func (s source) begin(ctx context.Context, opts metav1.ListOptions) (watch.Inter
 	timer := time.AfterFunc(s.timeout, cancel)
 	w, err := s.Watch(ctx, opts)
 	switch {
-	case !timer.Stop(): // it has fired
+	case !timer.Stop(): // the timeout has passed
 		if err == nil {
 			w.Stop()
 		}

@@ -37,6 +37,7 @@ const mapping = "../../products/openova-flow/adapter-flux/mapping"
 type source struct {
 	constants map[string]string          // value by name
 	structs   map[string]*ast.StructType // by name
+	lists     map[string]ast.Expr        // named slices and maps, by name
 	literals  map[string]bool            // string literals
 }
 
@@ -73,8 +74,11 @@ func (s *source) visit(n ast.Node) bool {
 			}
 		}
 	case *ast.TypeSpec:
-		if st, ok := n.Type.(*ast.StructType); ok {
-			s.structs[n.Name.Name] = st
+		switch typ := n.Type.(type) {
+		case *ast.StructType:
+			s.structs[n.Name.Name] = typ
+		case *ast.ArrayType, *ast.MapType:
+			s.lists[n.Name.Name] = typ
 		}
 	case *ast.BasicLit:
 		if v, ok := text(n); ok {
@@ -102,7 +106,7 @@ func (s *source) fields(st *ast.StructType, path string, into map[string]bool) {
 			tag = reflect.StructTag(raw).Get("json")
 		}
 		name, _, _ := strings.Cut(tag, ",")
-		inner := s.structs[typeName(f.Type)]
+		inner := s.structs[s.typeName(f.Type)]
 		switch {
 		case name == "-":
 		case name == "" && inner != nil: // inline
@@ -110,27 +114,29 @@ func (s *source) fields(st *ast.StructType, path string, into map[string]bool) {
 		case name == "":
 		default:
 			into[path+"."+name] = true
-			// The fields of conditions, inventories and artifacts are the same everywhere.
-			if inner != nil && strings.Count(path, ".") < 3 {
+			if inner != nil && strings.Count(path, ".") < 3 { // a limit, since a type may contain itself
 				s.fields(inner, path+"."+name, into)
 			}
 		}
 	}
 }
 
-// typeName returns the name of an expression's type, or of its element type.
-func typeName(e ast.Expr) string {
+// typeName returns the name of a type, or of the elements of a slice or map.
+func (s *source) typeName(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.Ident:
+		if list := s.lists[e.Name]; list != nil {
+			return s.typeName(list)
+		}
 		return e.Name
 	case *ast.StarExpr:
-		return typeName(e.X)
+		return s.typeName(e.X)
 	case *ast.ArrayType:
-		return typeName(e.Elt)
+		return s.typeName(e.Elt)
 	case *ast.MapType:
-		return typeName(e.Value)
+		return s.typeName(e.Value)
 	case *ast.SelectorExpr:
-		return e.Sel.Name
+		return s.typeName(e.Sel)
 	}
 	return ""
 }
@@ -173,7 +179,7 @@ func download(t *testing.T, module string) string {
 }
 
 func newSource() *source {
-	return &source{constants: map[string]string{}, structs: map[string]*ast.StructType{}, literals: map[string]bool{}}
+	return &source{constants: map[string]string{}, structs: map[string]*ast.StructType{}, lists: map[string]ast.Expr{}, literals: map[string]bool{}}
 }
 
 // TestMapping_KnowsEveryConditionReasonAndStatusField fails for each name of a newer Flux that the mapping does not know. Map it, or list it in leftout.txt
@@ -191,6 +197,7 @@ func TestMapping_KnowsEveryConditionReasonAndStatusField(t *testing.T) {
 	for _, api := range apis {
 		s := readOne(filepath.Join(download(t, api.module), api.folder))
 		maps.Copy(shared.structs, s.structs)
+		maps.Copy(shared.lists, s.lists)
 		packages = append(packages, s)
 		for name, value := range s.constants {
 			if strings.HasSuffix(name, "Reason") || strings.HasSuffix(name, "Condition") {
@@ -199,8 +206,9 @@ func TestMapping_KnowsEveryConditionReasonAndStatusField(t *testing.T) {
 		}
 	}
 	for i, api := range apis {
-		s := &source{structs: maps.Clone(shared.structs)}
+		s := &source{structs: maps.Clone(shared.structs), lists: maps.Clone(shared.lists)}
 		maps.Copy(s.structs, packages[i].structs)
+		maps.Copy(s.lists, packages[i].lists)
 		for _, status := range api.statuses {
 			if s.structs[status] == nil {
 				t.Fatalf("%s has no %s", api.module, status)

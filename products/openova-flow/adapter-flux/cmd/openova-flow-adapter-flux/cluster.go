@@ -21,11 +21,11 @@ type clients struct {
 	dynamic   dynamic.Interface
 	discovery watch.Discovery
 	leases    coordination.LeasesGetter
-	clock     *clock.Offset // measures with the cluster's answers
+	clock     *clock.Offset // reads the cluster's clock from its answers
 }
 
-// keepalive are client-go's settings for the time until a silent connection is pinged, and from then until it is closed, in seconds. By default
-// these are 45 s together, in which the region would be shown as current.
+// keepalive has client-go's environment variables: the seconds until a silent connection is pinged, and from the ping until it is closed. By default
+// a broken connection is closed only after 45 s, and until then the region would be shown as current.
 var keepalive = map[string]string{"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "5", "HTTP2_PING_TIMEOUT_SECONDS": "5"}
 
 // connect makes the clients. It sends no request.

@@ -74,7 +74,7 @@ func (o *output) String() string {
 func spawn(t testing.TB, env []string, binary string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(binary, args...), out: &output{}, ended: make(chan struct{})}
-	p.cmd.Env = env
+	p.cmd.Env = append([]string{}, env...) // not nil, which would mean the environment of the test
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func (p *process) wait(t testing.TB) {
 	}
 }
 
-// lastPort is the last port that freeAddr returned, at first a random one.
+// lastPort is the counter behind freeAddr, with a random start.
 var lastPort = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
 
 // freeAddr returns a free loopback address. Its port is outside the range that the kernel assigns to connections and to listeners on port 0, so that it stays

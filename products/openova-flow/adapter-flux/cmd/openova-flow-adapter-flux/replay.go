@@ -118,7 +118,7 @@ type pipeline struct {
 	rejected func() float64 // how many changes the server has rejected for good
 }
 
-// replay plays the tapes and returns when everything is confirmed, or, in a dry run, printed.
+// replay plays the tapes and returns when everything is confirmed, or, in a dry run, printed. With stay it then renews the claims until ctx ends.
 func replay(ctx context.Context, c replayConfig, tapes []*tape, stdout io.Writer, logger *slog.Logger) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

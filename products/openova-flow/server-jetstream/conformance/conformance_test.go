@@ -18,9 +18,9 @@ var (
 	full  = flag.Bool("full", false, "send all requests of the authorization matrix")
 )
 
-// suite is a package of the core server whose tests also run over a log. The overlay replaces the file that creates the hub.
+// suite is a package of the server module whose tests also run over a log. The overlay replaces the file that creates the hub.
 type suite struct {
-	folder        string // in the core server's module
+	folder        string // in the server module
 	file, overlay string
 	tests         int // the least number that must pass
 	args          []string

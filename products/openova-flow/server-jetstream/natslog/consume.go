@@ -19,7 +19,7 @@ type consumer struct {
 	log        *Log
 	hub        *hub.Hub
 	skipped    uint64 // the last entry of the last gap; 0: none
-	complete   bool   // loading has read all entries up to the end at its start: a later gap in the numbers means dropped entries
+	complete   bool   // the first pass of loading is over: from then on a gap in the numbers means dropped entries
 	load       loading
 	shortSince time.Time // when the stream was first seen to end before an acknowledged entry; zero: never
 }

@@ -38,8 +38,8 @@ func runUntilFailure(t *testing.T, s *natsserver.Server, cfg hub.Config) error {
 	return log.Run(ctx, hub.New(cfg))
 }
 
-// TestLog_MessageDeletedByHandIsDamage deletes a message of the stream, as an administrator may.
-func TestLog_MessageDeletedByHandIsDamage(t *testing.T) {
+// TestLog_DeletedEntryIsDamageUnlessInACheckpoint deletes an entry of the stream, as an administrator may.
+func TestLog_DeletedEntryIsDamageUnlessInACheckpoint(t *testing.T) {
 	cfg := hub.Config{RingCapacity: 40} // a checkpoint after 10
 	remove := func(t *testing.T, s *natsserver.Server, r record.Receipt) {
 		stream, err := admin(t, s).Stream(t.Context(), "OPENOVA_FLOW")
@@ -62,8 +62,8 @@ func TestLog_MessageDeletedByHandIsDamage(t *testing.T) {
 		late := start(t, s, cfg)
 		assertSame(t, late, r, false)
 	})
-	for name, after := range map[string]int{"one after it": 1, "several after it": 4} {
-		t.Run("in none, "+name, func(t *testing.T) {
+	for name, after := range map[string]int{"one later entry": 1, "several later entries": 4} {
+		t.Run("in no checkpoint, "+name, func(t *testing.T) {
 			s := startNATS(t, t.TempDir())
 			r := start(t, s, cfg)
 			post(t, r, "F", "a", "running")
@@ -79,9 +79,9 @@ func TestLog_MessageDeletedByHandIsDamage(t *testing.T) {
 	}
 }
 
-// TestLog_ConcurrentMessageDeletedByHandIsDamage deletes one of several messages that were published at once. None of their headers names another
-// one; only the next message has their count.
-func TestLog_ConcurrentMessageDeletedByHandIsDamage(t *testing.T) {
+// TestLog_DeletedConcurrentEntryIsDamage deletes one of several entries that were published at once. Their headers do not name each other, so only the
+// number of entries in the header of the next one shows the loss.
+func TestLog_DeletedConcurrentEntryIsDamage(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	cfg := hub.Config{RingCapacity: 40} // a checkpoint after 10
 	r := start(t, s, cfg)

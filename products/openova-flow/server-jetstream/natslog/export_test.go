@@ -54,8 +54,8 @@ func (l *Log) End(t *testing.T) uint64 {
 	return info.State.LastSeq
 }
 
-// AppendWithLostAnswer publishes a command a second time, as if the answer to the first publication had been lost. It calls waiting when Append waits for
-// the entry to be applied.
+// AppendWithLostAnswer publishes a command twice, as Append does when the answer to the first publication is lost. It calls waiting when the second
+// publication waits for the entry to be applied.
 func (l *Log) AppendWithLostAnswer(t *testing.T, c record.Command, waiting func()) (hub.Outcome, error) {
 	token := l.name + "-" + strconv.FormatInt(l.tokens.Load()+1, 10) // the next one
 	msg := nats.NewMsg(l.subjectOf(c.FlowID()))

@@ -17,11 +17,11 @@ const (
 	stallLimit    = 5               // consecutive checks without progress that make a stall
 	rejectedLimit = 5               // consecutive rejected changes after which Config.OnRejected is called
 
-	peerTimeout = 4 * time.Second // silence after which the stream's leader counts a server as unreachable
+	peerTimeout = 4 * time.Second // a server whose last contact with the stream's leader is older is unreachable
 )
 
-// monitor checks every second whether JetStream accepts changes, until ctx ends. A single missing answer, or one that the stream does not exist,
-// may come from a NATS server that is starting or busy.
+// monitor checks every second whether JetStream accepts changes, until ctx ends. A single failed check is no outage: a NATS server that is starting or
+// busy may not answer in time, or may answer that the stream does not exist.
 func (l *Log) monitor(ctx context.Context) error {
 	failures, missing, rejected, withoutQuorum := 0, 0, 0, 0
 	var stall stallDetector
@@ -36,7 +36,7 @@ func (l *Log) monitor(ctx context.Context) error {
 			stall.check(ctx, l, info.State.LastSeq)
 			if err := quorum(info.Cluster); err == nil {
 				withoutQuorum = 0
-			} else if withoutQuorum++; withoutQuorum >= failureLimit || l.outage.Load() != nil { // an outage ends with an answer that has a quorum
+			} else if withoutQuorum++; withoutQuorum >= failureLimit || l.outage.Load() != nil { // an outage continues without a quorum
 				outage = err
 			}
 		case errors.Is(err, errForeignStream):
@@ -51,7 +51,7 @@ func (l *Log) monitor(ctx context.Context) error {
 			if failures++; failures < failureLimit {
 				continue
 			}
-			outage = fmt.Errorf("JetStream does not answer: %s", reason(err))
+			outage = fmt.Errorf("check of JetStream failed: %s", reason(err))
 		}
 		if outage == nil && (l.unanswered.Load() >= failureLimit || l.outage.Load() != nil) { // a server that rejects changes may still answer STREAM.INFO
 			if err := l.tryChange(ctx); err != nil {
@@ -77,8 +77,8 @@ func (l *Log) tryChange(ctx context.Context) error {
 	return err
 }
 
-// quorum returns an error if the stream's leader has not reached a majority lately. A leader that has been cut off answers questions for 10 s
-// and longer, but accepts nothing.
+// quorum returns an error if the stream's leader has not reached a majority lately. A leader that has been cut off answers read
+// requests for 10 s and longer, but accepts no entries.
 func quorum(c *jetstream.ClusterInfo) error {
 	if c != nil && c.Leader == "" {
 		return errors.New("the stream has no leader")

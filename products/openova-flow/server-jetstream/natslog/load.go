@@ -16,7 +16,7 @@ import (
 //
 //   - startFlow: loading reads the flow's first entry in the stream.
 //   - finish: loading is over, and the stream has no entry of the flow.
-//   - skipGap: the stream has dropped entries that this hub, though loaded, has not read.
+//   - skipGap: the stream has dropped entries that this hub has not read, after the first pass of loading (see finishIfRead).
 //   - reload: the hub turns out to lack an entry of the flow.
 
 // loading is the state of a consumer until the hub has everything that was in the log when it started.
@@ -32,8 +32,9 @@ type loading struct {
 
 // finishIfRead ends loading when everything has been read; pending is how many entries the answering server still has.
 //
-// The stream may drop an entry of a flow before it is read. That shows only by later entries of the flow, so loading first reads up to the end
-// at its start, then up to the end at that time. Entries that are dropped from then on leave a gap, which skipGap handles.
+// The stream may drop an entry of a flow before loading reads it. Only a later entry of the flow shows that. So loading makes two passes: up to the end
+// of the stream when it started, then up to the end of the stream after the first pass. In the second pass and later, dropped entries leave a gap,
+// which skipGap handles.
 func (c *consumer) finishIfRead(ctx context.Context, pending uint64) error {
 	l := c.log
 	for !l.loaded.Load() {
@@ -43,7 +44,7 @@ func (c *consumer) finishIfRead(ctx context.Context, pending uint64) error {
 			}
 			_, err := l.stream.GetMsg(ctx, l.applied+1, jetstream.WithGetMsgSubject(l.allSubjects()))
 			if !errors.Is(err, jetstream.ErrMsgNotFound) {
-				return err // there are more, or it is unknown: the answering server is behind
+				return err // nil: the stream has more entries than the answering server
 			}
 		}
 		if c.complete {

@@ -26,8 +26,8 @@ const (
 	identityKey = "openova-flow-identity"
 	// headerRoom is the part of the payload limit that is reserved for an entry's headers.
 	headerRoom = 512
-	// syncInterval is the least time between two entries for Sync, which a caller with read access can trigger. The stream keeps as many of
-	// them as entries of a flow. Purging them earlier would leave gaps that a slow replica cannot tell from missing entries of a flow.
+	// syncInterval is the least time between two entries for Sync, which a caller with read access can trigger. The stream keeps
+	// maxEntries of them, as of each flow. Purging them earlier would leave gaps that a slow replica cannot tell from missing entries of a flow.
 	syncInterval = 50 * time.Millisecond
 )
 
@@ -149,7 +149,7 @@ func (l *Log) Append(c record.Command) (hub.Outcome, error) {
 	case l.inFlight <- struct{}{}:
 		defer func() { <-l.inFlight }()
 	case <-ctx.Done():
-		return none, unavailable("the log has acknowledged none of %d changes for %s; retry", maxInFlight, l.cfg.Timeout)
+		return none, unavailable("%d other changes are in flight, and this one could not be sent within %s; retry", maxInFlight, l.cfg.Timeout)
 	}
 	if err := l.checkpoints.throttle(ctx, c.FlowID()); err != nil {
 		return none, err

@@ -51,14 +51,14 @@ type Claim struct {
 	LastSeen int64 // Unix milliseconds
 }
 
-// maxObserve is the longest time, in milliseconds, until a controller observes a change: its longest queue and a minute, as in the adapter's rules.
+// maxObserve is the maximum time, in milliseconds, until a controller observes a change: longestPickUp plus grace of the adapter's package mapping.
 const maxObserve = 11 * 60_000
 
 // Gate answers one question about one flow. It is not safe for concurrent use.
 type Gate struct {
 	ask     Ask
 	want    revision.Name
-	commit  string // full commit that is asked for; empty if the repository does not have it
+	commit  string // full hash of the commit in the question; empty without Ask.Repository, or if that cannot resolve a name or abbreviation
 	sources map[string]*sourceHistory
 	changes map[change]int64 // when a change that its controller has not observed was first seen
 	state   *State           // of the last look
@@ -66,9 +66,9 @@ type Gate struct {
 
 // sourceHistory is the history of a source since the gate started.
 type sourceHistory struct {
-	first  int64 // when it first had a revision that counts; 0: never
-	before map[string]bool
-	later  map[string]bool
+	first  int64             // when it first had a revision that counts; 0: never
+	before map[string]bool   // revisions before that
+	later  map[string]bool   // revisions after that which are not in before and which the repository does not know to be earlier: they count too
 	origin map[string]string // the commit that an artifact was built from, by its revision
 }
 
@@ -301,7 +301,7 @@ func sameName(a, b revision.Source) bool {
 	return a.Kind == b.Kind && a.Namespace == b.Namespace && a.Name == b.Name
 }
 
-// applier returns the Kustomization in the question, or the one that applies a release in the question.
+// applier returns the object itself if it is a Kustomization in the question, the Kustomization that applied it if it is a release in the question, else nil.
 func (d *decision) applier(f *facts) *facts {
 	switch {
 	case slices.ContainsFunc(d.ask.Kustomizations, func(n Name) bool { return f.is(kindKustomization, n) }):
@@ -312,7 +312,7 @@ func (d *decision) applier(f *facts) *facts {
 	return nil
 }
 
-// isAsked reports whether the question names a release.
+// isAsked reports whether the object is a release in the question.
 func (d *decision) isAsked(f *facts) bool {
 	return slices.ContainsFunc(d.ask.Releases, func(r Release) bool { return f.is(kindRelease, r.Name) })
 }

@@ -81,16 +81,16 @@ func TestClaim_OverHTTP(t *testing.T) {
 		{"no cluster", "fsn1", `{}`, 400, "cluster"},
 		{"long cluster", "fsn1", `{"cluster":"` + strings.Repeat("x", 129) + `"}`, 400, "cluster"},
 		{"number for a cluster", "fsn1", `{"cluster":1}`, 400, "cluster"},
-		{"no UTF-8", "fsn1", "{\"cluster\":\"\xff\"}", 400, "cluster"},
+		{"invalid UTF-8", "fsn1", "{\"cluster\":\"\xff\"}", 400, "cluster"},
 		{"short TTL", "fsn1", `{"cluster":"one","ttlSeconds":4}`, 400, "ttlSeconds"},
-		{"no TTL", "fsn1", `{"cluster":"one","ttlSeconds":0}`, 400, "ttlSeconds"},
+		{"TTL 0", "fsn1", `{"cluster":"one","ttlSeconds":0}`, 400, "ttlSeconds"},
 		{"long TTL", "fsn1", `{"cluster":"one","ttlSeconds":3601}`, 400, "ttlSeconds"},
 		{"TTL with a fraction", "fsn1", `{"cluster":"one","ttlSeconds":30.5}`, 400, "ttlSeconds"},
 		{"no JSON", "fsn1", `cluster`, 400, ""},
 		{"empty region", "", `{"cluster":"one"}`, 400, "region"},
 		{"region with a bad escape", "%FF", `{"cluster":"one"}`, 400, "region"},
 		{"long region", strings.Repeat("x", 254), `{"cluster":"one"}`, 400, "region"},
-		{"too much", "fsn1", `{"cluster":"one","more":"` + strings.Repeat("x", 5000) + `"}`, 413, ""},
+		{"body too large", "fsn1", `{"cluster":"one","more":"` + strings.Repeat("x", 5000) + `"}`, 413, ""},
 	} {
 		a := e.claim(tt.region, tt.body)
 		if p := isProblem(t, a, tt.status); p.Field != tt.field {
@@ -200,7 +200,7 @@ func TestClaim_BoundTokenCannotUseAnotherRegionsLease(t *testing.T) {
 	}
 }
 
-// TestRegions_OnStreams has many subscribers, of one flow and of all: each gets each change once.
+// TestRegions_OnStreams opens many streams, of the flow and of a selection with it: each gets each change of the regions once.
 func TestRegions_OnStreams(t *testing.T) {
 	onBothWriters(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, Heartbeat: time.Hour}) // however long opening them all takes
@@ -275,7 +275,7 @@ func TestRegions_ChangeTheETag(t *testing.T) {
 	}
 }
 
-func TestRegions_EqualTheRegionsFrame(t *testing.T) {
+func TestRegions_AreTheClaimsOfAnExistingFlow(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	if a := e.do("GET", "/v1/flows/F/regions", ""); a.status != 404 {
 		t.Errorf("%d of a flow that does not exist", a.status)

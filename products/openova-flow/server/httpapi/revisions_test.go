@@ -76,6 +76,6 @@ func TestRevisions(t *testing.T) {
 		t.Errorf("the rollouts are %+v, those of the newest %q", r, newest.Rollouts)
 	}
 	if got := e.do("GET", "/v1/flows/F/revisions?revision=ccccccc", "").body; !strings.Contains(got, `"revisions":[]`) {
-		t.Errorf("none are %s", got)
+		t.Errorf("without a match: %s, want an empty list", got)
 	}
 }

@@ -37,7 +37,7 @@ func (h *Hub) Checkpoint(flowID string) *record.Checkpoint {
 	}
 }
 
-// Save writes a checkpoint of each flow to w, by id, one after the other: they may be from different times. It holds one in memory at a time.
+// Save writes a checkpoint of each flow to w, sorted by id, one after the other: they may be from different times. It holds one in memory at a time.
 func (h *Hub) Save(w io.Writer) error {
 	var ids []string
 	h.topics.Range(func(id, _ any) bool { ids = append(ids, id.(string)); return true })

@@ -10,7 +10,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestHistory_BaseIsTheFoldOfEvictedMessages folds random messages, some with escaped ids, and compares the base of the history with that.
+// TestHistory_BaseIsTheFoldOfEvictedMessages ingests random messages, some with escaped ids, and compares the base of the history with the fold of the
+// evicted messages.
 func TestHistory_BaseIsTheFoldOfEvictedMessages(t *testing.T) {
 	for seed := range uint64(4) {
 		r := rand.New(rand.NewPCG(seed, 9))

@@ -159,7 +159,7 @@ type Summary struct {
 	Incarnation string         `json:"incarnation"`
 }
 
-// List returns the flows that match, by id; all of them when match is nil.
+// List returns the flows that match, sorted by id; all of them when match is nil.
 func (h *Hub) List(match func(flowID string) bool) []Summary {
 	list := []Summary{}
 	h.topics.Range(func(id, v any) bool {

@@ -117,7 +117,7 @@ func (r *run) restart(with syscall.Signal) error {
 	if err := r.stop(with); err != nil {
 		return err
 	}
-	if with == syscall.SIGKILL { // not earlier, or a publisher might attribute it to the previous restart
+	if with == syscall.SIGKILL { // counted after the end: a publisher that is still resending to this process must not include this kill in resent
 		r.kills.Add(1)
 	}
 	r.stats.restarts.Add(1)

@@ -34,7 +34,7 @@ func (p Program) serve(ctx context.Context, cfg config, getenv func(string) stri
 	}
 	listener, err := net.Listen("tcp", cfg.listenAddr)
 	if err != nil {
-		return fmt.Errorf("invalid FLOW_SERVER_LISTEN_ADDR %q: %w", cfg.listenAddr, err)
+		return fmt.Errorf("listen on FLOW_SERVER_LISTEN_ADDR %q: %w", cfg.listenAddr, err)
 	}
 	app.TuneMemory(getenv, cfg.app.Logger)
 	return app.Serve(ctx, listener, cfg.app)

@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 	}
 	listener, err := net.Listen("tcp", cfg.listenAddr)
 	if err != nil {
-		return fmt.Errorf("invalid FLOW_PROXY_LISTEN_ADDR %q: %w", cfg.listenAddr, err)
+		return fmt.Errorf("listen on FLOW_PROXY_LISTEN_ADDR %q: %w", cfg.listenAddr, err)
 	}
 	handler := under(cfg.prefix, flows)
 	if addr, ok := listener.Addr().(*net.TCPAddr); ok && addr.IP.IsLoopback() {

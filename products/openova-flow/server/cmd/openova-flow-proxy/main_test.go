@@ -53,7 +53,7 @@ func TestParseConfig_Errors(t *testing.T) {
 		{good, []string{"--token-file=/not/there"}, `invalid --token-file "/not/there"`},
 		{good, []string{"--token-file=main.go"}, `invalid --token-file "main.go"`},
 		{good, []string{"--ca-file=main.go"}, `invalid --ca-file "main.go"`},
-		{good, []string{"--listen-addr=192.0.2.1:1"}, `invalid FLOW_PROXY_LISTEN_ADDR "192.0.2.1:1": `},
+		{good, []string{"--listen-addr=192.0.2.1:1"}, `listen on FLOW_PROXY_LISTEN_ADDR "192.0.2.1:1": `},
 		{good, []string{"extra"}, `unexpected argument "extra"`},
 	} {
 		err := run(t.Context(), tt.args, env(tt.env...), io.Discard)

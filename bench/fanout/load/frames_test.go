@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestFrames_InPiecesOfEverySize feeds a stream in pieces of every size.
-func TestFrames_InPiecesOfEverySize(t *testing.T) {
+// TestTally_CountsMessagesInPiecesOfEverySize feeds a stream of five messages in pieces of one byte up to the whole.
+func TestTally_CountsMessagesInPiecesOfEverySize(t *testing.T) {
 	request := newRequest("h", "F", 0, 7, 400)
 	var stream string
 	const messages = 5

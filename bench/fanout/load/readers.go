@@ -77,7 +77,7 @@ func newReaders(addr netip.AddrPort, c readersConfig) (*readers, error) {
 	return rs, nil
 }
 
-// connect waits until all readers have their first snapshot, or the response header when they resume.
+// connect opens the streams and waits until all readers have their first snapshot, or the response header when they resume.
 func (rs *readers) connect(within time.Duration) error {
 	deadline := time.Now().Add(within)
 	for i, r := range rs.all {

@@ -54,13 +54,13 @@ func TestRun_EveryServerDeliversEachMessageOnce(t *testing.T) {
 		for _, server := range []string{limit, floor, plain, portable, fast} {
 			left := s.oursOnly && server != portable && server != fast || s.resumes && server == limit || server == floor && s.name != idle
 			if done[s.name+" of "+server] == left {
-				t.Errorf("%s of %s: run is %v", s.name, server, !left)
+				t.Errorf("%s of %s was run: %v, want %v", s.name, server, left, !left)
 			}
 		}
 	}
 }
 
-func TestWriteTable_AndTargets(t *testing.T) {
+func TestWriteTable_ComparesMediansWithPlain(t *testing.T) {
 	m := &measured{}
 	add := func(scenario, server string, round int, r load.Result) {
 		m.runs = append(m.runs, single{Scenario: scenario, Server: server, Round: round, Result: r})

@@ -82,7 +82,7 @@ func (m *machine) bootstrap(t *testing.T, userData string, env ...string) (print
 func TestBootstrap_Script(t *testing.T) {
 	architecture, other := runtime.GOARCH, map[string]string{"amd64": "arm64", "arm64": "amd64"}[runtime.GOARCH]
 	if other == "" {
-		t.Skip("k3s is not for ", architecture)
+		t.Skip("no k3s release for ", architecture)
 	}
 	w := newWorkspace(t)
 	render := func(sums map[string]string) string {
@@ -116,9 +116,9 @@ func TestBootstrap_Script(t *testing.T) {
 	})
 
 	for name, tt := range map[string]struct{ userData, want string }{
-		"another k3s": {render(map[string]string{architecture: strings.Repeat("a", 64)}), "/k3s" + map[string]string{"arm64": "-arm64"}[architecture] + " is not what its checksum says"},
+		"another k3s": {render(map[string]string{architecture: strings.Repeat("a", 64)}), "/k3s" + map[string]string{"arm64": "-arm64"}[architecture] + " does not have the SHA-256 " + strings.Repeat("a", 64)},
 		"another definition": {regexp.MustCompile(`7c8ee2c1[0-9a-f]{56}`).ReplaceAllString(right, strings.Repeat("b", 64)),
-			"gateway.networking.k8s.io_gatewayclasses.yaml is not what its checksum says"},
+			"gateway.networking.k8s.io_gatewayclasses.yaml does not have the SHA-256 " + strings.Repeat("b", 64)},
 		"a machine of another architecture": {render(map[string]string{other: sum(k3sProgram)}), ": set it in k3s_sha256"},
 	} {
 		t.Run(name+" is rejected", func(t *testing.T) {

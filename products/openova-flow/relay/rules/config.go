@@ -99,8 +99,8 @@ type Rule struct {
 
 // Quiet are hours of the day in which nothing is sent. Afterwards the notices that are still due are sent.
 type Quiet struct {
-	From     string   `yaml:"from"`     // 22:00
-	To       string   `yaml:"to"`       // 07:00; of the next day unless it is later than From
+	From     string   `yaml:"from"`     // when they begin, such as 22:00
+	To       string   `yaml:"to"`       // when they end, such as 07:00; on the next day unless it is later than From
 	Timezone string   `yaml:"timezone"` // such as Europe/Berlin; default UTC
 	Days     []string `yaml:"days"`     // on which they begin, mon to sun; default: every day
 	Critical bool     `yaml:"critical"` // during these hours, still send what is opened as critical or becomes critical

@@ -70,7 +70,7 @@ func TestSender_CloudEvents(t *testing.T) {
 	defer srv.Close()
 	s := &webhook.Sender{URL: srv.URL, Secret: file(t, "x"), CloudEvents: true, Client: channel.NewClient()}
 	if err := s.Send(t.Context(), delivery(), nil); err != nil || event == nil {
-		t.Fatal(err)
+		t.Fatalf("Send: %v; the event is %v", err, event)
 	}
 	if err := event.Validate(); err != nil {
 		t.Error(err)

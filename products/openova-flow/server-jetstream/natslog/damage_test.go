@@ -114,8 +114,8 @@ func TestLog_DeletedConcurrentEntryIsDamage(t *testing.T) {
 	}
 }
 
-// TestRun_NumberGivenTwiceIsDamage ends a running log as if its stream had been rewound, and starts another one on that stream.
-func TestRun_NumberGivenTwiceIsDamage(t *testing.T) {
+// TestRun_SequenceAssignedTwiceIsDamage ends a running log as if its stream had been rewound, and starts another one on that stream.
+func TestRun_SequenceAssignedTwiceIsDamage(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	conn, err := s.Connect()
 	if err != nil {
@@ -306,11 +306,7 @@ func TestLog_FullStreamIsAnOutage(t *testing.T) {
 	for range 2 {
 		_ = ingest()
 	}
-	select {
-	case err := <-done:
-		if !errors.Is(err, endRun) {
-			t.Errorf("Run: %v, want the error of OnRejected", err)
-		}
-	case <-t.Context().Done():
+	if err := <-done; !errors.Is(err, endRun) {
+		t.Errorf("Run: %v, want the error of OnRejected", err)
 	}
 }

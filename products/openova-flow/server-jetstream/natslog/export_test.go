@@ -85,7 +85,7 @@ func (l *Log) PublishDelete(t *testing.T, flowID string) {
 	}
 }
 
-// AcknowledgeTwice acts as if the stream had given a new entry the number of one that this log has applied.
+// AcknowledgeTwice acts as if the stream had assigned a new entry the sequence number of one that this log has applied.
 func (l *Log) AcknowledgeTwice() { l.endDamaged(l.lastApplied(), l.lastApplied()) }
 
 // Await waits until this log has applied all entries that another log has applied.

@@ -20,7 +20,7 @@ func (unloaded) Append(record.Command) (hub.Outcome, error) {
 func (unloaded) Sync() error           { return nil }
 func (unloaded) Status() hub.LogStatus { return hub.LogStatus{} }
 
-// TestServer_AnswersNoRequestForFlowsBeforeTheyAreLoaded: a client would take a flow that is not loaded yet for deleted.
+// TestServer_AnswersNoRequestForFlowsBeforeTheyAreLoaded: to a client, a flow that is not loaded yet would look deleted.
 func TestServer_AnswersNoRequestForFlowsBeforeTheyAreLoaded(t *testing.T) {
 	api := httpapi.New(hub.New(hub.Config{Log: unloaded{}}), httpapi.Config{})
 	api.SetReady(true)

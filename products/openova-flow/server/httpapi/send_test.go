@@ -17,7 +17,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// TestSend_LargeBodyThroughWriterWithoutDeadlines puts the server behind a handler whose ResponseWriter has no Unwrap.
+// TestSend_LargeBodyThroughWriterWithoutDeadlines writes to a ResponseWriter without deadlines, like that of a wrapping handler without Unwrap.
 func TestSend_LargeBodyThroughWriterWithoutDeadlines(t *testing.T) {
 	h := hub.New(hub.Config{})
 	defer h.Close()
@@ -69,7 +69,7 @@ func TestSend_TricklingReaderIsCut(t *testing.T) {
 				began, piece, total := time.Now(), make([]byte, 16<<10), 0
 				for time.Since(began) < 30*time.Second {
 					if bytes, _ := s.unread.Stats(); bytes == 0 && time.Since(began) > 3*time.Second {
-						break // the rest of the loop reads what the kernel has buffered
+						break // cut off: further reads would return only what the kernel has buffered
 					}
 					_ = conn.SetReadDeadline(time.Now().Add(time.Second))
 					n, err := conn.Read(piece)

@@ -245,7 +245,7 @@ func TestPost_DeletesCreateNoFlow(t *testing.T) {
 	}
 }
 
-func TestList_AndDelete(t *testing.T) {
+func TestList_ShowsStatusCountsAndRegions(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	seq := e.post(upsert(node("r1", "running", `,"region":"r1"`), node("r1/a", "succeeded", `,"region":"r1"`), node("r2/b", "failed", `,"region":"r2"`), node("c", "failed")))
 	e.postTo("A", strings.ReplaceAll(upsert(node("a", "pending")), `"F"`, `"A"`))
@@ -266,6 +266,11 @@ func TestList_AndDelete(t *testing.T) {
 		fmt.Sprint(f.Regions) != "[r1 r2]" || f.Seq < seq || f.UpdatedAt == 0 || f.Incarnation == "" {
 		t.Errorf("%s", a.body)
 	}
+}
+
+func TestDeleteFlow_MayBeRepeated(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	e.post(upsert(node("a", "running")))
 	for range 2 {
 		if a := e.do("DELETE", "/v1/flows/F", ""); a.status != 204 || a.body != "" {
 			t.Errorf("DELETE: %d %s", a.status, a.body)
@@ -565,8 +570,8 @@ func TestServer_ManyHeaderLinesAreRefused(t *testing.T) {
 	}
 }
 
-func TestHealth_AndDescription(t *testing.T) {
-	e := start(t, hub.Config{}, httpapi.Config{Version: "v1.2.3", Page: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("the page")) })})
+func TestReadyz_Answers503WhileDraining(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
 	if a := e.do("GET", "/healthz", ""); a.status != 200 {
 		t.Errorf("healthz: %d", a.status)
 	}
@@ -578,6 +583,10 @@ func TestHealth_AndDescription(t *testing.T) {
 	if a := e.do("GET", "/healthz", ""); a.status != 200 {
 		t.Errorf("healthz while draining: %d", a.status)
 	}
+}
+
+func TestRoot_AnswersWithPageOrDescription(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{Version: "v1.2.3", Page: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("the page")) })})
 	for accept, page := range map[string]bool{"": true, "text/html,application/json": true, "application/json": false, "application/json, text/plain": false} {
 		a := e.do("GET", "/", "", "Accept", accept)
 		if got := a.body == "the page"; got != page || !page && !strings.Contains(a.body, `"version":"v1.2.3"`) {

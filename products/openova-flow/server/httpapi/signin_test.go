@@ -44,7 +44,7 @@ func cookieOf(t testing.TB, a answer) string {
 	return c.Name + "=" + c.Value
 }
 
-func TestSignIn_AndOut(t *testing.T) {
+func TestSignIn_FromRedirectToSignOut(t *testing.T) {
 	e := browse(t, "")
 	redirect := e.do("GET", "/?flow=F&x=1", "", "Accept", "text/html,*/*", "Sec-Fetch-Site", "none")
 	location := redirect.header.Get("Location")

@@ -126,7 +126,7 @@ func (l *randomFlow) post(t *testing.T, incarnation string, stamps map[string]in
 	return p
 }
 
-// view returns all that a hub serves of flow F; of its ring only the messages after sequence number after.
+// view returns all that a hub serves of flow F; of its ring only the messages whose sequence number is greater than after.
 func view(t *testing.T, h *hub.Hub, after int64) string {
 	t.Helper()
 	var b strings.Builder
@@ -222,7 +222,7 @@ func restore(h *hub.Hub, s *record.SavedState) {
 	}
 }
 
-func TestLoad_StartsNewIncarnationWithGreaterNumbers(t *testing.T) {
+func TestLoad_StartsNewIncarnationWithGreaterSeq(t *testing.T) {
 	now := time.UnixMilli(9_000_000_000)
 	clock := func() time.Time { return now }
 	h := hub.New(hub.Config{Now: clock})
@@ -300,7 +300,7 @@ func TestReplace_WakesReadersWithASnapshot(t *testing.T) {
 	}
 }
 
-// savedText returns a saved state of two flows.
+// savedText returns a saved state of two flows, and of a third that has only a claim.
 func savedText(t testing.TB) []byte {
 	t.Helper()
 	now := time.UnixMilli(1_000_000)
@@ -346,7 +346,7 @@ func TestCheckpoint_KeepsTheRegionsOfEmitters(t *testing.T) {
 	restore(restored, save(t, h))
 	post.Stamp.Epoch, post.Lease = 1, ""
 	if _, err := restored.Ingest(post); !errors.As(err, new(*hub.EmitterError)) {
-		t.Fatalf("%v", err)
+		t.Fatalf("a POST of an earlier epoch: %v, want an EmitterError", err)
 	}
 	if _, err := restored.DeleteRegion("F", "r1"); err != nil {
 		t.Fatal(err)
@@ -359,7 +359,7 @@ func TestCheckpoint_KeepsTheRegionsOfEmitters(t *testing.T) {
 func TestReadState_RefusesDamage(t *testing.T) {
 	whole := savedText(t)
 	if s, err := record.ReadState(bytes.NewReader(whole)); err != nil || len(s.Flows) != 3 {
-		t.Fatal(err)
+		t.Fatalf("ReadState: %+v, %v; want 3 flows", s, err)
 	}
 	for n := range whole {
 		if _, err := record.ReadState(bytes.NewReader(whole[:n])); err == nil {
@@ -490,8 +490,8 @@ func FuzzReadState(f *testing.F) {
 	})
 }
 
-// TestLoad_StateWithoutRevisions loads a state of a version that kept no revisions: its revisions are those that its nodes show.
-func TestLoad_StateWithoutRevisions(t *testing.T) {
+// TestReplace_StateWithoutRevisions restores a state of a version that kept no revisions: the hub derives them from the nodes.
+func TestReplace_StateWithoutRevisions(t *testing.T) {
 	one := hub.New(hub.Config{})
 	ingest(t, one, decode(t, `{"type":"upsert-nodes","nodes":[{"id":"r/GitRepository/n/s","flowId":"F","label":"s","status":"succeeded","region":"r",
 		"meta":{"kind":"GitRepository","namespace":"n","revision":"main@sha1:0123456","updatedAt":1790000000000}}]}`))
@@ -534,7 +534,7 @@ func TestCheckpoint_KeepsEmitterNamesThatAreNotUTF8(t *testing.T) {
 }
 
 // TestReadState_ReadsTheStateOfAFullHub fills a hub until it refuses messages, also with ids that take six times as many bytes in JSON. Deleted nodes stay
-// members of the open rollout, which is one line.
+// members of the open rollout, which is one line of the saved state.
 func TestReadState_ReadsTheStateOfAFullHub(t *testing.T) {
 	for _, c := range []string{"<", "\x01", "x"} {
 		for _, deletes := range []bool{false, true} {

@@ -138,7 +138,7 @@ func (r *Reader) Heartbeat() []byte {
 	return append(b, "}\n\n"...)
 }
 
-// hasSeq reports whether seq is the number of a message of the present incarnation, and the ring has every later message. t.mu is held.
+// hasSeq reports whether seq is the sequence number of a message of the present incarnation, and the ring has every later message. t.mu is held.
 func (t *topic) hasSeq(seq int64) bool {
 	return t.state != nil && seq >= t.born && (seq == t.ring.evicted || t.ring.has(seq))
 }

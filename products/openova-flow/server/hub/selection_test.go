@@ -558,8 +558,8 @@ func TestResume_FromTheNewestMessageThatLeftTheRing(t *testing.T) {
 	}
 }
 
-// TestResume_NumbersOfAnotherIncarnation starts a hub after the clock was set back, so that numbers of the previous hub are in its own range.
-func TestResume_NumbersOfAnotherIncarnation(t *testing.T) {
+// TestResume_SeqOfAnotherIncarnation starts a hub after the clock was set back, so that sequence numbers of the previous hub are in its own range.
+func TestResume_SeqOfAnotherIncarnation(t *testing.T) {
 	clock := time.UnixMilli(1_790_000_000_000)
 	now := func() time.Time { clock = clock.Add(3 * time.Microsecond); return clock }
 	before := hub.New(hub.Config{Now: now})
@@ -581,12 +581,12 @@ func TestResume_NumbersOfAnotherIncarnation(t *testing.T) {
 		defer r.Close()
 		return events(r)
 	}
-	expect(t, "one flow, a number of the previous hub", one(old), "regions", "snapshot*")
-	expect(t, "one flow, a number of this hub", one(given), "regions", "upsert-nodes*")
+	expect(t, "one flow, seq of the previous hub", one(old), "regions", "snapshot*")
+	expect(t, "one flow, seq of this hub", one(given), "regions", "upsert-nodes*")
 	F := named("F")
-	expect(t, "several, a number of the previous hub", events(followMany(t, h, F, old, true)), "flows", "F/regions", "F/snapshot*")
-	expect(t, "several, a number of this hub", events(followMany(t, h, F, given, true)), "flows", "F/regions", "F/upsert-nodes*")
-	expect(t, "several, a number of another flow", events(followMany(t, h, F, given-1, true)), "flows", "F/regions", "F/snapshot*")
+	expect(t, "several, seq of the previous hub", events(followMany(t, h, F, old, true)), "flows", "F/regions", "F/snapshot*")
+	expect(t, "several, seq of this hub", events(followMany(t, h, F, given, true)), "flows", "F/regions", "F/upsert-nodes*")
+	expect(t, "several, seq of another flow", events(followMany(t, h, F, given-1, true)), "flows", "F/regions", "F/snapshot*")
 }
 
 // TestFollowMany_RegionsAreSentOnce changes the regions of a flow several times before the reader takes.
@@ -625,8 +625,8 @@ func TestFollowMany_ResumesAfterOneRingDroppedMessages(t *testing.T) {
 	expect(t, "then", events(r), "b/upsert-nodes*")
 }
 
-// TestIngest_NumbersNeverLagBehindTheClock has a pause of an hour, and then more messages than microseconds.
-func TestIngest_NumbersNeverLagBehindTheClock(t *testing.T) {
+// TestIngest_SeqNeverLagsBehindTheClock has a pause of an hour, and then more messages than microseconds.
+func TestIngest_SeqNeverLagsBehindTheClock(t *testing.T) {
 	clock := time.UnixMilli(1_790_000_000_000)
 	h := hub.New(hub.Config{Now: func() time.Time { return clock }})
 	last := putNodes(t, h, "F", "n").Seq

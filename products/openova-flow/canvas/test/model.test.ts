@@ -194,7 +194,7 @@ describe("Model", () => {
       expect([h.scenes.length, drawn(h.scenes[2]!)]).toEqual([3, [false, 0]]);
     });
 
-    test("is drawn once time alone breaks it", async () => {
+    test("is drawn once its judgement becomes broken without a new event", async () => {
       const h = harness();
       await laid(h, h.model.apply(sourced(source("ready", [{ at: fleetNow + 1, state: "broken", cause: { class: "overdue", sentence: "" } }]))));
       h.model.tick();

@@ -113,7 +113,7 @@ describe("Scene", () => {
     expect(touched).toEqual([]);
   });
 
-  test("reconsider finds a release that time alone has broken", () => {
+  test("reconsider finds a release whose judgement has become broken without a new event", () => {
     const state = stateOf(small([{ id: "a", status: "running", meta: { judgement: { state: "working", then: [{ at: fleetNow + 60_001, state: "broken" }] } } }]));
     const scene = sceneOf(state);
     expect(STATES[scene.state[0]!]).not.toBe("broken");

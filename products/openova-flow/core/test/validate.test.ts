@@ -29,12 +29,12 @@ describe("decode", () => {
     ["refuses integers that a double does not represent exactly", nodes({ ...node, startedAt: 2 ** 53 }), "nodes[0].startedAt"],
     ["refuses an instant later than any date", nodes({ ...node, endedAt: 8.64e15 + 1 }), "nodes[0].endedAt"],
     ["refuses an instant earlier than any date", nodes({ ...node, startedAt: -8.64e15 - 1 }), "nodes[0].startedAt"],
-    ["refuses such a start of a flow", { type: "upsert-flow", flow: { ...flow, startedAt: 8.64e15 + 1 } }, "flow.startedAt"],
-    ["refuses such an end of a flow", { type: "upsert-flow", flow: { ...flow, endedAt: -8.64e15 - 1 } }, "flow.endedAt"],
+    ["refuses a start of a flow later than any date", { type: "upsert-flow", flow: { ...flow, startedAt: 8.64e15 + 1 } }, "flow.startedAt"],
+    ["refuses an end of a flow earlier than any date", { type: "upsert-flow", flow: { ...flow, endedAt: -8.64e15 - 1 } }, "flow.endedAt"],
     ["refuses a fraction", rels({ ...rel, lag: 1.5 }), "relationships[0].lag"],
     ["refuses a pair without a type", { type: "delete-rels", pairs: [{ fromId: "a", toId: "b" }] }, "pairs[0].type"],
     ["refuses null for a list that the variant uses", { type: "snapshot", flow, nodes: null }, "nodes"],
-    ["refuses what only the prototype has", { type: "toString" }, "type"],
+    ["refuses a type that is only a property of Object.prototype", { type: "toString" }, "type"],
   ])("%s", (_, value, field) => {
     expect(validate("F", value)).toMatchObject({ ok: false, error: { field } });
   });
@@ -58,7 +58,7 @@ describe("decode", () => {
     };
     expect(validate("F", nested(63)).ok).toBe(true);
     expect(validate("F", nested(64)).ok).toBe(false);
-    expect(validate("F", nested(20_000 / 4)).ok).toBe(false);
+    expect(validate("F", nested(5_000)).ok).toBe(false);
   });
 });
 

@@ -91,7 +91,7 @@ func (p *Plane) StartAPI(ctx context.Context) (err error) {
 // KillAPI kills the API server. etcd keeps running.
 func (p *Plane) KillAPI() { p.api.Kill() }
 
-// BackDoor starts another API server on the same etcd, for changes without events at Addr. Call closed when done.
+// BackDoor starts another API server on the same etcd, for changes while the one at Addr is killed. Call closed when done.
 func (p *Plane) BackDoor(ctx context.Context) (c *Client, closed func(), err error) {
 	addr, err := FreeAddr()
 	if err != nil {
@@ -224,7 +224,7 @@ func named(name, key string, value any) map[string]any {
 	return map[string]any{"name": name, key: value}
 }
 
-// Wait calls try 20 times a second until it returns nil. After within, it returns the last error.
+// Wait calls try 20 times a second until it returns nil. If that takes longer than within, or ctx ends, Wait returns the last error of try.
 func Wait(ctx context.Context, within time.Duration, try func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()

@@ -227,7 +227,7 @@ func (pl *pipeline) stop() {
 // drained waits until the server has confirmed all changes.
 func (pl *pipeline) drained(ctx context.Context) error {
 	if err := pl.pump.Queue.Flush(ctx); err != nil {
-		return fmt.Errorf("stopped before everything was played: %w", err)
+		return fmt.Errorf("stopped before every event was mapped: %w", err)
 	}
 	if pl.emitter == nil {
 		return nil

@@ -25,9 +25,8 @@ type consumer struct {
 }
 
 const (
-	prepareTimeout = time.Minute
-	maxSilent      = 3           // times errBucketSilent, after which the bucket counts as damaged
-	heartbeat      = time.Second // after two missed heartbeats the stream is read by a new consumer
+	maxSilent = 3           // times errBucketSilent, after which the bucket counts as damaged
+	heartbeat = time.Second // after two missed heartbeats the stream is read by a new consumer
 )
 
 // consume loads the log, then applies entries as they come, until ctx ends.
@@ -77,11 +76,10 @@ func (l *Log) consume(ctx context.Context, h *hub.Hub) error {
 	}
 }
 
-// prepare reads the checkpoint lists and the end of the stream.
+// prepare reads the checkpoint lists and the end of the stream. ctx must have no deadline: then package jetstream waits 5 s for each answer, and a request
+// that JetStream loses while it recovers is repeated soon.
 func (c *consumer) prepare(ctx context.Context) error {
 	l := c.log
-	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
-	defer cancel()
 	lists, err := l.checkpoints.lists(ctx)
 	if err != nil {
 		return err

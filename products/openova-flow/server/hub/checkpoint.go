@@ -53,9 +53,10 @@ func (h *Hub) Save(w io.Writer) error {
 	return out.Close(h.LastSeq())
 }
 
-// ReadState reads what Save wrote. It stops with record.ErrLargeState at a file that is larger than this hub's limit for all flows.
+// ReadState reads what Save wrote. It stops with record.ErrLargeState at a file that is larger than what a hub with this limit for all flows writes: they
+// may take 125 % of it in memory (full), and long ids a twentieth more in the file.
 func (h *Hub) ReadState(r io.Reader) (*record.SavedState, error) {
-	return record.ReadLimitedState(r, h.cfg.MaxStateBytes+h.cfg.MaxStateBytes/4)
+	return record.ReadLimitedState(r, h.cfg.MaxStateBytes+h.cfg.MaxStateBytes/2)
 }
 
 // LastSeq returns the greatest sequence number assigned so far.

@@ -45,7 +45,7 @@ PURE := '/(insight|revision|rollout|mapping)$$'
 TEST_MODULE := $(TEST) -skip '$(MEASURE)' $(if $(RACE),$$($(GO) list ./... | grep -vE $(PURE)) && $(PLAIN) -skip '$(MEASURE)' $$($(GO) list ./... | grep -E $(PURE)),./...)
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-server build-adapter build-jetstream build-relay demo test test-go test-server test-jetstream test-adapter test-relay test-fanout test-release test-measure test-install test-alerts test-web e2e-tools relay-chaos monitoring jetstream matrix e2e latency infra page fmt lint vulncheck fuzz fuzz-page soak bench bench-fanout bench-durable equivalence insight images push-images release-binaries release-check charts clean
+.PHONY: help build build-server build-adapter build-jetstream build-relay demo test test-long test-durable test-everywhere test-go test-server test-jetstream test-adapter test-relay test-fanout test-release test-measure test-install test-alerts test-web e2e-tools relay-chaos monitoring jetstream matrix e2e latency infra page fmt lint vulncheck fuzz fuzz-page soak bench bench-fanout bench-durable equivalence insight images push-images release-binaries release-check charts clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -71,8 +71,11 @@ demo: build-server build-adapter ## replay a recorded bootstrap of two regions i
 PARALLEL := $(MAKE) --no-print-directory $(if $(filter 3.%,$(MAKE_VERSION)),,-Otarget)
 GO_TESTS := test-jetstream test-adapter test-server test-install test-relay test-fanout
 
-test: ## run the tests, except test-measure and test-release, with RACE=1 under the race detector; prints each target when it is done
+test: ## run the tests, except test-long, test-measure and test-release, with RACE=1 under the race detector; prints each target when it is done
 	@$(PARALLEL) -j3 test-web $(GO_TESTS)
+
+test-long: ## run the tests that take minutes: the whole HTTP API on JetStream, servers killed at random, accessibility of each view at each width; RACE=1 as in test
+	@$(PARALLEL) -j2 test-everywhere test-durable
 
 test-go: ## run the Go tests; prints each target when it is done
 	@$(PARALLEL) -j2 $(GO_TESTS)
@@ -81,7 +84,10 @@ test-server: ## run the tests of the server
 	cd $(SERVER) && $(TEST_MODULE)
 
 test-jetstream: ## run the tests of the server on JetStream
-	cd $(JETSTREAM) && $(TEST) -timeout 30m ./...
+	cd $(JETSTREAM) && $(TEST) $$($(GO) list ./... | grep -vE '/(conformance|truth)$$')
+
+test-durable:
+	cd $(JETSTREAM) && $(TEST) -timeout 30m ./conformance ./truth
 
 test-adapter: ## run the tests of the adapter
 	cd $(ADAPTER) && $(TEST_MODULE)
@@ -110,6 +116,10 @@ test-alerts: ## test the chart's alerts and dashboard with promtool, on what the
 test-web: $(WEB)/node_modules/.package-lock.json ## run the tests of the canvas and the page, in a real browser
 	scripts/chromium.sh
 	cd $(WEB) && npm run check && npm test
+
+test-everywhere: $(WEB)/node_modules/.package-lock.json
+	scripts/chromium.sh
+	cd $(WEB) && npm run everywhere -w console
 
 $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 	cd $(WEB) && npm ci

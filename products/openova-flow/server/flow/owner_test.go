@@ -48,6 +48,25 @@ func TestRelInRegions_RequiresAllOwners(t *testing.T) {
 	}
 }
 
+func TestState_NeighborsAreOfThisFlow(t *testing.T) {
+	s := flow.NewState("F", 0)
+	for _, flows := range [][2]string{{"", ""}, {"F", "F"}, {"G", ""}, {"", "G"}} {
+		node := flow.Node{ID: "to" + flows[1], FlowID: "F", Label: "l", Status: flow.StatusPending}
+		s.Apply(flow.UpsertNodes(node))
+		s.Apply(flow.UpsertRels(flow.Relationship{FromID: "from" + flows[0], ToID: node.ID, Type: flow.FinishToStart, FromFlowID: flows[0], ToFlowID: flows[1]}))
+	}
+	var before, after []string
+	for _, id := range []string{"to", "toF", "toG"} {
+		s.Predecessors(id, flow.FinishToStart, func(id string) { before = append(before, id) })
+	}
+	for _, id := range []string{"from", "fromF", "fromG"} {
+		s.Successors(id, flow.FinishToStart, func(n flow.Node) { after = append(after, n.ID) })
+	}
+	if !slices.Equal(before, []string{"from", "fromF"}) || !slices.Equal(after, []string{"to", "toF"}) {
+		t.Errorf("predecessors %v, successors %v", before, after)
+	}
+}
+
 func TestState_EachRelOf(t *testing.T) {
 	s := flow.NewState("F", 0)
 	rel := func(from, to string) flow.Relationship {

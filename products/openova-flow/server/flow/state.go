@@ -444,15 +444,15 @@ func (s *State) EachRelOf(id string, f func(Relationship)) {
 	}
 }
 
-// Snapshot returns the state as a snapshot message: nodes sorted by id, relationships by key. It shares no memory with the
-// state. Collect and Message.Sort do the same in two steps; only the first reads the state.
+// Snapshot returns the state as a snapshot message: nodes sorted by id, relationships by key. Later changes of the
+// state do not change it. Collect and Message.Sort do the same in two steps; only the first reads the state.
 func (s *State) Snapshot() *Message {
 	m := s.Collect()
 	m.Sort()
 	return m
 }
 
-// Collect returns the state as an unordered snapshot message that shares no memory with the state.
+// Collect returns the state as an unordered snapshot message. Later changes of the state do not change it.
 func (s *State) Collect() *Message {
 	f := s.flow
 	m := &Message{Type: TypeSnapshot, Flow: &f, Nodes: make([]Node, 0, s.nodes), Relationships: make([]Relationship, 0, len(s.rels))}
@@ -486,11 +486,11 @@ func (s *State) Successors(id string, typ RelType, f func(Node)) {
 	}
 }
 
-// Predecessors calls f with the id of each node, existing or not, from which a relationship of this type leads to id.
+// Predecessors calls f with the id of each node of this flow, existing or not, from which a relationship of this type leads to id.
 func (s *State) Predecessors(id string, typ RelType, f func(id string)) {
 	if v := s.vertices[id]; v != nil {
 		for _, e := range v.in {
-			if e.rel.Type == typ {
+			if e.rel.Type == typ && e.from != nil {
 				f(e.rel.FromID)
 			}
 		}

@@ -195,6 +195,23 @@ func TestDecode_AcceptsAndKeeps(t *testing.T) {
 	}
 }
 
+func TestTypes_AbsentValuesRoundTripThroughNull(t *testing.T) {
+	type values struct {
+		At   flow.Time
+		Meta flow.Object
+	}
+	for _, want := range []values{{}, {flow.At(0), "{}"}} {
+		text, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := values{flow.At(5), `{"a":1}`}
+		if err := json.Unmarshal(text, &got); err != nil || got != want {
+			t.Errorf("%s becomes %+v, %v", text, got, err)
+		}
+	}
+}
+
 func TestDecodeBatch(t *testing.T) {
 	const a, b = `{"type":"delete-nodes","ids":["a"]}`, `{"type":"delete-nodes","ids":["b"]}`
 	ms, err := flow.DecodeBatch("F", []byte("\n"+a+"\r\n\n  \n"+b), 0)

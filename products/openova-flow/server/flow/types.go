@@ -78,8 +78,12 @@ func (t Time) MarshalJSON() ([]byte, error) {
 	return strconv.AppendInt(nil, t.ms, 10), nil
 }
 
-// UnmarshalJSON reads an integer. It does not check the range; Decode does.
+// UnmarshalJSON reads an integer, or null for an absent instant. It does not check the range; Decode does.
 func (t *Time) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		*t = Time{}
+		return nil
+	}
 	if err := json.Unmarshal(b, &t.ms); err != nil {
 		return err
 	}
@@ -98,8 +102,11 @@ func (o Object) MarshalJSON() ([]byte, error) {
 	return []byte(o), nil
 }
 
-// UnmarshalJSON keeps the object unchanged.
+// UnmarshalJSON keeps the object unchanged; null becomes an absent object.
 func (o *Object) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		b = nil
+	}
 	*o = Object(b)
 	return nil
 }
@@ -147,7 +154,7 @@ type RelKey struct {
 	Type   RelType `json:"type"`
 }
 
-// Relationship is one edge. FromFlowID and ToFlowID are set only on an edge between flows. Lag is in seconds. Either
+// Relationship is one edge. FromFlowID and ToFlowID are the flows of its ends; empty means this flow. Lag is in seconds. Either
 // end may be a node that does not exist (yet).
 type Relationship struct {
 	FromID     string    `json:"fromId"`

@@ -144,8 +144,9 @@ func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	return srv
 }
 
-// guard sets up access control. Without a tokens file and Insecure, an address that other machines can reach is an error.
+// guard sets up access control. With neither a tokens file nor Insecure, an address that other machines can reach is an error.
 func (c *Config) guard(addr net.Addr) (err error) {
+	c.HTTP.Loopback = c.TokensFile == "" && !c.Insecure
 	if c.TokensFile != "" {
 		c.HTTP.Auth, err = auth.Load(c.TokensFile, c.Logger)
 		return err
@@ -155,7 +156,6 @@ func (c *Config) guard(addr net.Addr) (err error) {
 		c.Logger.Warn("serving without access control: any client may read and write everything", "addr", addr.String())
 		return nil
 	}
-	c.HTTP.Loopback = true
 	if tcp, ok := addr.(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
 		return fmt.Errorf("other machines can reach %s, and there is no access control: set FLOW_SERVER_TOKENS_FILE to a tokens file, "+
 			"or FLOW_SERVER_INSECURE=true if any client may read and write everything", addr)

@@ -17,7 +17,7 @@ import (
 // affects the whole process.
 //
 // If GOMEMLIMIT is not set, the Go runtime's limit becomes 90 % of the control group's, if there is one. If GOGC is not set, garbage
-// may take 11 MiB plus the live memory above 37 MiB, instead of as much as the live memory: a small server stays small, and a large
+// may take 11 MiB plus the live memory above 48 MiB, instead of as much as the live memory: a small server stays small, and a large
 // one does not spend its time collecting. A fixed GOGC of 40 takes as little for ten flows (62 MiB; 72 with GOGC=100), but a quarter more
 // processor time for a POST to a small server (go run ./cmd/fanout -only ingest, with builds of each).
 func TuneMemory(getenv func(string) string, log *slog.Logger) {
@@ -71,7 +71,7 @@ func cgroupLimit(root fs.FS) (limit int64, ok bool) {
 	return limit, limit != math.MaxInt64
 }
 
-// unlimited is a limit that means none: version 1 has no other value for that.
+// unlimited is the least value that counts as no limit: version 1 writes a number near 1<<63 if there is none.
 const unlimited = 1 << 60
 
 func readLimit(root fs.FS, name string) (int64, bool) {
@@ -88,7 +88,7 @@ type gcPacer struct{ percent int }
 
 const (
 	leastGarbage = 11 << 20
-	smallHeap    = 48 << 20 // live bytes and garbage of a small server
+	smallHeap    = 48 << 20 // live bytes up to which there may be leastGarbage
 )
 
 // garbage returns how much garbage there may be, in percent of the live bytes.

@@ -59,7 +59,8 @@ func resolveLinks(path string) string {
 func tempPattern(path string) string { return filepath.Base(path) + ".*.tmp" }
 
 // load restores the flows of the file in an empty hub. A damaged state, or one from a newer version, is renamed: the server starts empty, and emitters send
-// their flows again. Any other file stays unchanged, since it is not the server's, and load fails.
+// their flows again. Any other file stays unchanged, and load fails: a foreign file, one that can't be opened, a state above the limit, and an unusable
+// state behind a symbolic link to another folder.
 func (f *stateFile) load() error {
 	configured := f.path
 	f.path = resolveLinks(f.path)

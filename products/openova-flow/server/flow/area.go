@@ -79,8 +79,8 @@ func (s *State) RegionVersion(region string) int64 {
 }
 
 // CollectRegion returns the elements of one region as a snapshot message: the FlowInstance, the nodes that name the region, and the
-// relationships that RegionOfRel assigns to it, unordered. The message shares no memory with the state. The cost depends on the
-// region's elements only, not on the size of the flow.
+// relationships that RegionOfRel assigns to it, unordered. Later changes of the state do not change the message. The cost depends on
+// the region's elements only, not on the size of the flow.
 func (s *State) CollectRegion(region string) *Message {
 	f := s.flow
 	m := &Message{Type: TypeSnapshot, Flow: &f}

@@ -10,7 +10,7 @@ import (
 )
 
 // TestState_CollectRegionEqualsSearch compares CollectRegion with a search over all elements, on random sequences, and checks that
-// RegionVersion changes exactly when the result does.
+// RegionVersion changes whenever the result does.
 func TestState_CollectRegionEqualsSearch(t *testing.T) {
 	regions := []string{"fsn1", "hel1", "", "a", "b", "nobody's"}
 	for seed := range uint64(100) {

@@ -11,7 +11,7 @@ var ErrTooLarge = errors.New("message too large")
 
 // DecodeBatch decodes messages posted to flow flowID, one per line (NDJSON). Blank lines are skipped but counted. maxMessage is
 // the limit of one message in bytes; 0 means no limit. A batch without messages is an error. One invalid message makes the
-// whole batch invalid: the error is then an *Error with the line, and wraps ErrTooLarge if the message is over the limit.
+// whole batch invalid: the error is then an *Error with the line, and matches ErrTooLarge if the message is over the limit.
 func DecodeBatch(flowID string, data []byte, maxMessage int) ([]*Message, error) {
 	return decodeBatch(flowID, data, maxMessage, Decode)
 }

@@ -2,7 +2,7 @@ package flow
 
 import "unicode/utf8"
 
-// Content is the complete content of a State. It shares no memory with the state.
+// Content is the complete content of a State. Later changes of the state do not change it.
 type Content struct {
 	Snapshot *Message // the FlowInstance, the nodes and the relationships, unordered
 	Owned    bool     // an emitter has described the flow; otherwise its instance is derived

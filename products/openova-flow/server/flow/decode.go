@@ -74,7 +74,7 @@ const (
 	decodedBefore               // as stored, but it is valid JSON without duplicate keys and white space
 )
 
-// decoders are reused for the memory of their list of keys, the only part of a decoder to which no message refers.
+// decoders are reused, so that a message does not allocate a list of keys.
 var decoders = sync.Pool{New: func() any { return &decoder{scanner: scanner{keys: make([]string, 0, 2*manyKeys)}} }}
 
 // parse decodes s into m, which is zero, and reports whether there was insignificant white space.

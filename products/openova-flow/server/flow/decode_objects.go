@@ -352,10 +352,8 @@ func (d *decoder) meta() (Object, error) {
 
 // wrong returns the error for a value of the wrong type, or for a missing value.
 func (d *decoder) wrong(want string) error {
-	got := "nothing"
+	var got string
 	switch c := d.peek(); {
-	case c == 0 && d.pos >= len(d.s):
-		return d.unexpected(want)
 	case c == '{':
 		got = "an object"
 	case c == '[':

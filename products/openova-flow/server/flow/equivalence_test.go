@@ -44,8 +44,8 @@ func TestEquivalence(t *testing.T) {
 	}
 }
 
-// foldSequence folds one sequence with both implementations and compares them after each request. It writes to line the
-// messages that a subscriber gets, also those that the server makes, and the resulting snapshot.
+// foldSequence folds one sequence with both implementations and compares them after each request. It writes to line, for
+// each request, the messages that a subscriber gets, also those that the server makes, the snapshot, and the ids of the leaves.
 func foldSequence(seed uint64, line *strings.Builder) error {
 	g := &sequencer{Rand: rand.New(rand.NewPCG(seed, 3))}
 	const created = 7
@@ -124,7 +124,7 @@ func (g *sequencer) batch() []string {
 	return batch
 }
 
-// message returns one message, or two of which the second restores what the first removed.
+// message returns one message, or a deletion and an upsert of nodes on two lines.
 func (g *sequencer) message() string {
 	switch k := g.IntN(24); {
 	case k == 0 && g.owned:

@@ -2,8 +2,8 @@ package flow
 
 import "strings"
 
-// EachField calls f for each field of a JSON object, in order, with the text of its value. It reads a few fields of a node's Meta without
-// decoding all of it. Values are not validated again, since Decode has done that. If object is not valid JSON, the result is undefined.
+// EachField calls f for each field of a JSON object, in order, with the text of its value. Use it to read a few fields of a node's Meta
+// without decoding all of it. Values are not validated again, since Decode has done that. If object is not valid JSON, the result is undefined.
 func EachField(object Object, f func(key, value string)) {
 	w := walk{s: string(object)}
 	for more := w.is('{'); more; more = w.is(',') {
@@ -20,7 +20,7 @@ func EachField(object Object, f func(key, value string)) {
 }
 
 // EachElement calls f with the text of each element of a JSON array, in order, until f returns false. Like EachField it does not validate.
-// It does not call f if array is not a JSON array.
+// It does not call f for JSON that is not an array.
 func EachElement(array string, f func(value string) bool) {
 	w := walk{s: array}
 	for more := w.is('['); more; more = w.is(',') {

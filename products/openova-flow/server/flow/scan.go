@@ -167,7 +167,7 @@ func (p *scanner) more(i int) (bool, error) {
 	return true, nil
 }
 
-// skip reads any value, validates it and returns its bytes.
+// skip reads any value and returns its bytes. It validates the value, unless p.valid is set.
 func (p *scanner) skip() (string, error) {
 	c := p.peek()
 	start := p.pos

@@ -231,8 +231,7 @@ func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Denial) 
 	return g, nil
 }
 
-// verify returns the trust entry of a JSON Web Token, the first one that matches its claims and whose own keys verify it, and when the token
-// expires.
+// verify returns the trust entry of a JSON Web Token, one that matches its claims and whose own keys verify it, and when the token expires.
 func (p *policy) verify(token string, sum [sha256.Size]byte, now time.Time, fetch func(*keyring)) (*trusted, time.Time, *Denial) {
 	if v, ok := p.cache.get(sum, now); ok {
 		return v.entry, v.expires, nil
@@ -301,7 +300,7 @@ func (p *policy) fitting(c *claims) (list []*trusted, denial *Denial) {
 }
 
 // verifiedBy returns the first entry with a key that verifies the token, and its key set; otherwise the entries that do not have the
-// token's key. It tries the keys that the token names first, then those without a kid, at most maxVerifications in all.
+// token's key, and the denial. It tries the keys that the token names first, then those without a kid, at most maxVerifications in all.
 func verifiedBy(entries []*trusted, c *claims) (by *trusted, in *keySet, unknown []*trusted, denial *Denial) {
 	denial = &Denial{Reason: Key, Detail: "the token's key (kid) is unknown"}
 	var named, unnamed []candidate

@@ -145,7 +145,7 @@ func TestEmitter_DiffersByRegions(t *testing.T) {
 	}
 	if free := grantOf(t, nil); free.Emitter("adapter") != "adapter" || free.Emitter("fsn1/adapter") != "/fsn1/adapter" || free.Emitter("/adapter") != "//adapter" ||
 		fsn.Emitter("") != "" || free.Emitter("") != "" {
-		t.Error("Emitter of an empty name is not empty")
+		t.Errorf("unbound emitters are %q, %q and %q", free.Emitter("adapter"), free.Emitter("fsn1/adapter"), free.Emitter("/adapter"))
 	}
 }
 

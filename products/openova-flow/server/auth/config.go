@@ -42,8 +42,8 @@ type proxyEntry struct {
 	rights rights
 }
 
-// parseConfig parses the tokens file. Its errors name the entry, the field and the allowed values, but no
-// value of the file, which may be a secret.
+// parseConfig parses the tokens file. Its errors name the entry, the field and the allowed values. They repeat no value that may
+// be a secret.
 func parseConfig(data []byte) (*config, error) {
 	v, err := parseJSON(data)
 	if err != nil {
@@ -128,13 +128,13 @@ func (p *configParser) trust(path string, v any) (t trustEntry) {
 	return t
 }
 
-// sameTokens reports whether a token could match both entries.
+// sameTokens reports whether two entries trust the same tokens by keys from the same source.
 func (t *trustEntry) sameTokens(o *trustEntry) bool {
 	return t.issuer == o.issuer && t.audience == o.audience && t.subject == o.subject && t.source == o.source
 }
 
 // fetchable reports whether keys may be fetched from a URL. An attacker who can change them on the way can
-// authenticate as any caller.
+// authenticate as the entry's caller.
 func fetchable(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.User != nil || u.Fragment != "" || u.Host == "" {

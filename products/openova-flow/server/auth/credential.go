@@ -172,7 +172,8 @@ func (a *Authority) Authenticate(r *http.Request) (*Grant, error) {
 	return g, err
 }
 
-// Check returns the grant of a credential. If keys have to be fetched, it waits up to five seconds, or until ctx ends. The error is a *Denial.
+// Check returns the grant of a credential. If keys have to be fetched, it waits up to five seconds. If another request
+// fetches them, it waits no longer than until ctx ends. The error is a *Denial.
 func (a *Authority) Check(ctx context.Context, c Credential) (*Grant, error) {
 	g, denial := a.check(c, func(k *keyring) { k.fetch(ctx, context.WithoutCancel(ctx)) })
 	if denial != nil {

@@ -18,7 +18,7 @@ const (
 	Issuer       Reason = "issuer"
 	Audience     Reason = "audience"
 	Subject      Reason = "subject"
-	Key          Reason = "key"       // the key of the token is unknown
+	Key          Reason = "key"       // the key of the token is unknown, or too many keys may have signed it
 	Signature    Reason = "signature" // no key of the entry verifies the token
 	Expired      Reason = "expired"
 	NotYet       Reason = "not_yet_valid"

@@ -5,7 +5,8 @@
 //
 //   - The file and the key sets that it names are read again when their content changes. If one can't be read, its previous content stays in
 //     force, and the error is logged without any content.
-//   - An open Session ends within five seconds of its credential being revoked, expiring, or losing what the session needs.
+//   - An open Session ends within five seconds of its credential being revoked, expiring, or losing what the session needs. The
+//     removal of a key from a jwksURL is noticed at the next fetch, after at most ten minutes if that succeeds.
 //   - The keys of a trust entry verify tokens for that entry alone. Clusters often share an issuer's name, so a token belongs to the
 //     entry whose own key verifies it.
 //   - One request verifies at most eight signatures, whatever its token says: by the keys that the token names (kid) first, then by keys
@@ -41,7 +42,7 @@
 // existing or not. It may not send snapshot, upsert-flow and DELETE, unless it has the scope admin.
 //
 // By the contract, delete-nodes removes every relationship of the node, also those of other regions, and every subscriber does the same. But a
-// bound caller must not remove relationships of other regions. So package hub restores these (flow.RelInRegions) with an ordinary
+// bound caller must not remove relationships of other regions. So package hub restores these (flow.PutBack) with an ordinary
 // upsert-rels after the last message of the same request. Until the node exists again, they have an end without a node. Since a bound
 // caller can't write those relationships itself, it does not matter which message of the request removed them.
 //

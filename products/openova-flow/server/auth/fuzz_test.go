@@ -69,7 +69,7 @@ func checkRights(t *testing.T, r rights) {
 	}
 }
 
-// FuzzJWT checks that a parsed token has one spelling only, and that no header and claims are accepted without the right key.
+// FuzzJWT checks that parseJWT returns either claims or a denial, and that no header and claims are accepted without the right key.
 func FuzzJWT(f *testing.F) {
 	a := twoClusters(f)
 	attacker := newCluster("attacker")

@@ -36,8 +36,8 @@ type rights struct {
 	regions []string // nil: unbound
 }
 
-// Grant is an authenticated caller and its permissions. It is immutable. A Session tells when it is no longer
-// valid.
+// Grant is an authenticated caller and its permissions. It is immutable. A Session ends when its
+// grant is no longer valid.
 type Grant struct {
 	name       string
 	rights     rights
@@ -46,8 +46,8 @@ type Grant struct {
 	generation uint64
 }
 
-// Name returns the caller's name for logs: the name of its entry in the file, or "user:" and the user that a
-// proxy names.
+// Name returns the caller's name for logs: the name of its entry in the file, "user:" and the user that a
+// proxy names, or anonymous without access control.
 func (g *Grant) Name() string { return g.name }
 
 // Regions returns the regions that the caller is bound to, nil if it may write all.
@@ -86,7 +86,7 @@ func (g *Grant) CanRead(flowID string) bool { return g.can(scopeRead, flowID) }
 // CanIngest reports whether the caller may write to a flow, within its regions.
 func (g *Grant) CanIngest(flowID string) bool { return g.can(scopeIngest, flowID) }
 
-// CanAdmin reports whether the caller may do everything with a flow.
+// CanAdmin reports whether the caller has the scope admin for a flow. Its regions still limit what it may write.
 func (g *Grant) CanAdmin(flowID string) bool { return g.can(scopeAdmin, flowID) }
 
 func (g *Grant) can(s scopes, flowID string) bool {

@@ -73,7 +73,8 @@ func BenchmarkIngest(b *testing.B) {
 	}
 }
 
-// BenchmarkScrape scrapes a flow of 100 regions with 500 releases each, changed before each scrape. It reports the number of samples and their bytes.
+// BenchmarkScrape scrapes a flow of 100 regions with 500 releases each, which a new Collector judges for each scrape. It reports the number of
+// samples and their bytes.
 func BenchmarkScrape(b *testing.B) {
 	h := hub.New(hub.Config{MaxNodes: 50_000, MaxFlowBytes: 1 << 30})
 	fill(b, h, "F", 100, 500)

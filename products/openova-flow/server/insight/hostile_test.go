@@ -11,7 +11,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/insight"
 )
 
-// verdictOf judges region r2 of two nodes: one that waits, with the given fields of its judgement, and r2/b, which is ready.
+// verdictOf returns the verdict on a region of a flow with two nodes: r1/a, which waits, with the given fields of its judgement, and r2/b, which is ready.
 func verdictOf(t *testing.T, waits, region string) insight.Verdict {
 	t.Helper()
 	m, err := flow.Decode("F", []byte(`{"type":"upsert-nodes","nodes":[

@@ -62,7 +62,7 @@ type Segment struct {
 // Judgement is the state of one node as its own object shows it.
 type Judgement struct {
 	base         Segment
-	then         []Segment // in time order
+	then         []Segment // as listed; an adapter lists them in time order
 	judged       bool      // from meta.judgement, not from the status
 	needs        []string
 	named        []string // the needs that the object's message names
@@ -91,8 +91,9 @@ func Judge(n *flow.Node) *Judgement {
 	return j
 }
 
-// Outline is like Judge, but without texts for people and references to other nodes. A segment has its instant, State, Gate and Final; the first
-// one also has its Marks. It takes a few passes over the meta, whatever the content, and no memory besides that of the marks and later segments.
+// Outline is like Judge, but reads no texts for people and no references to other nodes from meta.judgement: a segment has its instant, State, Gate and
+// Final; the first one also has its Marks. It takes a few passes over the meta, whatever the content, and memory only for the marks, the later segments
+// and meta.waitingFor.
 func Outline(n *flow.Node) (j Judgement) {
 	j.derive(n, true)
 	return j
@@ -128,7 +129,7 @@ func (j *Judgement) At(clock int64) *Segment {
 	return s
 }
 
-// Segments yields the segments in time order, each with the instant from which it holds: math.MinInt64 for the first.
+// Segments yields the segments as listed, each with the instant from which it holds: math.MinInt64 for the first.
 func (j *Judgement) Segments() iter.Seq2[int64, Segment] {
 	return func(yield func(int64, Segment) bool) {
 		if !yield(math.MinInt64, j.base) {

@@ -235,7 +235,7 @@ func (v *search) problem(f *finding) Problem {
 	return p
 }
 
-// victims returns the root, and then in order two groups: the rest of cause, and the nodes that do not wait but have a node of cause among their roots.
+// victims returns the root, and then in order the other members that belong to cause, or that do not wait and have a node of cause among their roots.
 func (v *search) victims(cause []int32, root int32) []int32 {
 	var ids []int32
 	v.start(cause)
@@ -272,7 +272,7 @@ func (v *search) victims(cause []int32, root int32) []int32 {
 	return slices.Insert(ids, 0, root)
 }
 
-// blocked returns the ids that wait for some nodes, directly or through others: nearest first, else in order.
+// blocked returns the ids of the members that wait for some nodes, directly or through others: nearest first, else in order.
 func (v *search) blocked(ids, nearest []int32) []string {
 	v.start(ids)
 	var names []string

@@ -14,8 +14,8 @@ type Verdict struct {
 	Result   string
 	Final    bool      // failed, and nothing changes without a person
 	Problems []Problem // those that concern a counted node
-	Open     []string  // ids of nodes that may still change by themselves, in byte order
-	Unfit    []string  // ids of the other nodes that are not ready and are no root of a problem, in byte order
+	Open     []string  // ids of counted nodes that may still change by themselves, in byte order
+	Unfit    []string  // ids of the other counted nodes that prevent Passed and are no root of a problem, in byte order
 }
 
 // Verdict judges the members for which counts returns true. A problem concerns them if its root, a victim or a node that it blocks counts. Without

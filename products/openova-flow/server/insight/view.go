@@ -421,7 +421,7 @@ func (v *View) Marks(id string) []string {
 	return slices.Compact(marks)
 }
 
-// HeldBy returns the ids that block a waiting node, in byte order; nil for other nodes.
+// HeldBy returns the ids that block a node that waits, or that misses a need, in byte order; nil for other nodes.
 func (v *View) HeldBy(id string) []string {
 	i, ok := v.index[id]
 	if !ok || !v.waits[i] && !v.missing[i] {

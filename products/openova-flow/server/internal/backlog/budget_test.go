@@ -30,7 +30,7 @@ func testEvictsTheLargestHolder(t *testing.T) {
 	_, _ = take("one", "3", body())
 	last, ok := take("one", "4", body())
 	if has(900, 0, ""); !ok {
-		t.Fatal("one of three answers that fit was rejected")
+		t.Fatal("one of four answers that fit was rejected")
 	}
 	if _, ok := take("one", "5", body()); ok {
 		t.Error("a caller got more than the limit")

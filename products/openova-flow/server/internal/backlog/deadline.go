@@ -10,7 +10,7 @@ import (
 
 // Pace is how fast a client must read.
 type Pace struct {
-	Timeout time.Duration // longest time without reading a byte
+	Timeout time.Duration // longest time without progress
 	MinRate int           // least average rate, bytes a second
 }
 
@@ -76,7 +76,7 @@ func (d *Deadline) Close() {
 	d.closed = true
 }
 
-// Write writes b in pieces. It fails if the client reads nothing of a piece within p.Timeout, or does not read all of b within its allowance. A writer
+// Write writes b in pieces. It fails if the client does not read a piece within p.Timeout, or all of b within its allowance. A writer
 // without deadlines, such as one that another program has wrapped, gets b without deadlines.
 func (d *Deadline) Write(w io.Writer, p Pace, b []byte) (written int, err error) {
 	for end := time.Now().Add(p.Allowance(len(b))); len(b) > 0; {

@@ -43,7 +43,7 @@ type Source interface {
 	// Adopt replaces a call of Take if another Source with the same Key has just taken d and this one would take the same. Else it returns false.
 	Adopt(d hub.Delivery) bool
 	// Await arranges for one call of w.Wake when there may be frames. If there are frames already, it returns false and arranges nothing. One Await that
-	// returns true also serves each Source with the same Key whose last Take returned no frames and came after this one's last Take.
+	// returns true also serves each Source with the same Key whose last Take came after this one's and left no frames.
 	Await(w *hub.Waiter) bool
 	// Cancel undoes Await, for all Sources with the same Key.
 	Cancel(w *hub.Waiter)

@@ -151,7 +151,7 @@ func TestWrite_EndIsCalledOnceWhenTheClientGoes(t *testing.T) {
 	})
 }
 
-// TestWrite_SubscriberBelowTheMinimumRateIsDisconnected has a client read steadily, so that it never stalls, but ten times too slowly.
+// TestWrite_SubscriberBelowTheMinimumRateIsDisconnected has a client read steadily, so that it never stalls, but take five times the allowed time.
 func TestWrite_SubscriberBelowTheMinimumRateIsDisconnected(t *testing.T) {
 	const size, piece, every = 16 << 20, 64 << 10, 50 * time.Millisecond // takes 12 s
 	onBothWriters(t, func(t *testing.T, newWriter func(eventstream.Config) eventstream.Writer) {

@@ -82,7 +82,7 @@ func responseHead(h http.Header) []byte {
 	return b.Bytes()
 }
 
-// duplicate returns a descriptor for a connection that stays valid after the connection is closed.
+// duplicate returns a second descriptor of a connection, which stays valid after c is closed.
 func duplicate(c *net.TCPConn) (int, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {

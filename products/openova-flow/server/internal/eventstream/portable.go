@@ -32,7 +32,7 @@ func (p *portable) Write(w http.ResponseWriter, r *http.Request, s Stream) {
 
 // follow writes frames until the stream ends.
 func (p *portable) follow(gone <-chan struct{}, out *frameWriter, s Stream) {
-	// One channel wakes the goroutine for all reasons, since each channel in a select costs an idle stream some hundred bytes.
+	// One channel wakes the goroutine for all reasons but a closed connection, since each channel in a select costs an idle stream some hundred bytes.
 	woken := make(chan struct{}, 1)
 	wake := func() {
 		select {

@@ -262,8 +262,8 @@ func (s *shard) react(sub *subscriber, flags uint32) {
 	}
 }
 
-// discardInput reads and discards data that a subscriber sends. It returns false if that was too much: reading takes the shard's time from other
-// subscribers.
+// discardInput reads and discards data that a subscriber sends. It returns false if the subscriber has closed its side, or has sent too much: reading
+// takes the shard's time from other subscribers.
 func (s *shard) discardInput(sub *subscriber) bool {
 	for sub.input <= maxInputBytes {
 		n, err := syscall.Read(sub.fd, s.input)

@@ -197,7 +197,7 @@ func mayShowIncarnation(q *request, flow string) bool {
 	return mayShow(q, flow) || q.credential.as != nil && q.credential.as.may("ingest", flow)
 }
 
-// mayShowHolder reports whether an answer may name the cluster with the claim: if it denies a claim.
+// mayShowHolder reports whether an answer may name the cluster with the claim: also if it denies a claim.
 func mayShowHolder(q *request, flow string) bool {
 	return mayShow(q, flow) || q.flow == flow && expect(q) == conflict
 }

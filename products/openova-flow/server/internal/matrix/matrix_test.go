@@ -84,7 +84,7 @@ func (w *world) checkUnchanged(s *server, format string, args ...any) {
 	}
 }
 
-// send sends one cell and checks the answer. It reports whether it has restored the flow because the request changed it.
+// send sends one cell and checks the answer. It reports whether it has planted the flow again, since the request may have changed it.
 func (w *world) send(s *server, q *request) (again bool) {
 	header, body := q.header(), q.body()
 	a := s.send(q.method, q.target(), header, body)

@@ -20,7 +20,7 @@ type asset struct {
 
 func newAsset(name string, body []byte) asset {
 	sum := sha256.Sum256(body)
-	a := asset{plain: body, tag: hex.EncodeToString(sum[:12]), contentType: contentType(name), cache: cacheNever}
+	a := asset{plain: body, tag: hex.EncodeToString(sum[:12]), contentType: contentType(name), cache: cacheRevalidate}
 	if strings.HasPrefix(name, "assets/") {
 		a.cache = cacheForever
 	}

@@ -34,8 +34,8 @@ func contentSecurityPolicy(frameAncestors []string) string {
 }
 
 const (
-	cacheForever = "public, max-age=31536000, immutable" // names of built assets contain their hash
-	cacheNever   = "no-cache"                            // cached, but revalidated for each use
+	cacheForever    = "public, max-age=31536000, immutable" // names of built assets contain their hash
+	cacheRevalidate = "no-cache"                            // cached, but revalidated for each use
 )
 
 // Handler serves the page at / and its assets next to it, compressed for clients that accept gzip, and with an ETag. For frameAncestors see

@@ -54,10 +54,10 @@ func (d *Deadline) Set(t time.Time) error {
 	return d.rc.SetWriteDeadline(t)
 }
 
-// Cut ends a write in progress within a second, and makes all later ones fail.
+// Cut ends writes within a second, and makes later calls of Set fail.
 func (d *Deadline) Cut() { d.cut(cutGrace) }
 
-// CutNow is like Cut, but ends a write in progress at once.
+// CutNow is like Cut, but ends writes at once.
 func (d *Deadline) CutNow() { d.cut(0) }
 
 func (d *Deadline) cut(grace time.Duration) {

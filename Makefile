@@ -45,7 +45,7 @@ PURE := '/(insight|revision|rollout|mapping)$$'
 TEST_MODULE := $(TEST) -skip '$(MEASURE)' $(if $(RACE),$$($(GO) list ./... | grep -vE $(PURE)) && $(PLAIN) -skip '$(MEASURE)' $$($(GO) list ./... | grep -E $(PURE)),./...)
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-server build-adapter build-jetstream build-relay demo test test-long test-durable test-everywhere test-go test-server test-jetstream test-adapter test-relay test-fanout test-release test-measure test-install test-alerts test-web e2e-tools relay-chaos monitoring jetstream matrix e2e latency infra page fmt lint vulncheck fuzz fuzz-page soak bench bench-fanout bench-durable equivalence insight images push-images release-binaries release-check charts clean
+.PHONY: help build build-server build-adapter build-jetstream build-relay demo test test-long test-durable test-accessibility test-go test-server test-jetstream test-adapter test-relay test-fanout test-release test-measure test-install test-alerts test-web e2e-tools relay-chaos monitoring jetstream matrix e2e latency infra page fmt lint vulncheck fuzz fuzz-page soak bench bench-fanout bench-durable equivalence insight images push-images release-binaries release-check charts clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -75,7 +75,7 @@ test: ## run the tests, except test-long, test-measure and test-release, with RA
 	@$(PARALLEL) -j3 test-web $(GO_TESTS)
 
 test-long: ## run the tests that take minutes: the whole HTTP API on JetStream, servers killed at random, accessibility of each view at each width; RACE=1 as in test
-	@$(PARALLEL) -j2 test-everywhere test-durable
+	@$(PARALLEL) -j2 test-accessibility test-durable
 
 test-go: ## run the Go tests; prints each target when it is done
 	@$(PARALLEL) -j2 $(GO_TESTS)
@@ -115,11 +115,11 @@ test-alerts: ## test the chart's alerts and dashboard with promtool, on what the
 
 test-web: $(WEB)/node_modules/.package-lock.json ## run the tests of the canvas and the page, in a real browser
 	scripts/chromium.sh
-	cd $(WEB) && npm run check && npm test
+	cd $(WEB) && npm test
 
-test-everywhere: $(WEB)/node_modules/.package-lock.json
+test-accessibility: $(WEB)/node_modules/.package-lock.json
 	scripts/chromium.sh
-	cd $(WEB) && npm run everywhere -w console
+	cd $(WEB) && npm run accessibility -w console
 
 $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 	cd $(WEB) && npm ci
@@ -161,12 +161,12 @@ fmt: ## format the Go code
 	gofmt -w products test tools bench
 
 # Vet and staticcheck of test/alerts compile most of Prometheus, so they are in test-alerts.
-lint: $(WEB)/node_modules/.package-lock.json ## check formatting, vet, staticcheck, ESLint and the workflows
+lint: $(WEB)/node_modules/.package-lock.json ## check formatting, vet, staticcheck, types, ESLint and the workflows
 	@awk '/^\.PHONY:/ { for (i = 2; i <= NF; i++) phony[$$i] } /^[a-z0-9-]+:/ { sub(/:.*/, ""); rules[$$0]++ } \
 		END { for (t in phony) if (rules[t] != 1) { print "Makefile: " t " is in .PHONY and has " rules[t] + 0 " rules"; bad = 1 } exit bad }' Makefile
 	@test -z "$$(gofmt -l products test tools bench)" || { echo "not formatted, run make fmt:"; gofmt -l products test tools bench; exit 1; }
 	cd tools && $(GO) tool actionlint ../.github/workflows/*.yml
-	cd $(WEB) && npm run --silent lint
+	cd $(WEB) && npm run --silent check && npm run --silent lint
 	@for module in $(SERVER) $(JETSTREAM) $(ADAPTER) $(RELAY) tools/bootstrapdeps tools/release test/install test/install/live test/e2e test/monitoring $(FANOUT); do \
 		echo "vet and staticcheck $$module"; \
 		(cd $$module && $(GO) vet ./... && $(GO) tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./...) || exit 1; \

@@ -51,7 +51,8 @@ func describeSource(o object, m map[string]any) {
 // maxRevision is the limit in a node for a revision or reference that a user wrote, in bytes.
 const maxRevision = 512
 
-// address returns a URL without user, query and fragment, which may be credentials. It is empty for an invalid URL.
+// address returns a URL without user, query and fragment, which may be credentials. It is empty for a URL that is invalid or has no
+// host.
 func address(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {
@@ -81,7 +82,7 @@ func auxiliaryStatus(ready condition, static bool) string {
 	return flow.StatusRunning
 }
 
-// resourceSetNeeds returns the objects in spec.dependsOn of a ResourceSet that are nodes. Entries may be of any kind.
+// resourceSetNeeds returns the objects in spec.dependsOn of a ResourceSet that are nodes, each once. Entries may be of any kind.
 func resourceSetNeeds(o object) []key {
 	var all []key
 	for _, item := range o.spec.list("dependsOn") {
@@ -90,7 +91,7 @@ func resourceSetNeeds(o object) []key {
 			all = append(all, k)
 		}
 	}
-	return all
+	return union(all, nil)
 }
 
 // inventory returns the ids of the releases and Kustomizations in status.inventory. Its entries are <namespace>_<name>_<group>_<kind>.

@@ -62,14 +62,14 @@ func (c Config) kustomization(o object, past *entry) (*entry, error) {
 	return e, nil
 }
 
-// members returns the nodes whose health the Kustomization waits for by its own fields: its inventory with spec.wait, otherwise
+// members returns the nodes whose health the Kustomization waits for by its own fields, each once: its inventory with spec.wait, otherwise
 // spec.healthChecks.
 func (c Config) members(o object) []string {
 	if o.spec.bool("wait") {
-		return c.inventory(o)
+		return union(c.inventory(o), nil)
 	}
 	ids, _ := c.healthChecks(o)
-	return ids
+	return union(ids, nil)
 }
 
 // healthChecks returns the ids in spec.healthChecks that are nodes, and the names of the other objects.

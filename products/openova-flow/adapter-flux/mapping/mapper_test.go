@@ -14,7 +14,7 @@ import (
 
 func containsEdge(e string) bool { return strings.Contains(e, " contains ") }
 
-// readyRows is the table of statuses. Each row has all conditions that lead to its status.
+// readyRows is the table of statuses. Each row has the conditions of a release and the resulting status.
 var readyRows = []struct {
 	name   string
 	conds  []cond
@@ -252,6 +252,29 @@ func TestCluster_ResourceSetHasNoEdgeFromUnwatchedObjects(t *testing.T) {
 	}
 	if !slices.Equal(from, []string{"fsn1/here"}) {
 		t.Errorf("edges from %q", from)
+	}
+}
+
+// TestEdges_RepeatedReferenceIsOneEdge names an object twice in spec.dependsOn of a ResourceSet, and in spec.healthChecks of a Kustomization.
+func TestEdges_RepeatedReferenceIsOneEdge(t *testing.T) {
+	w := newWorld(t)
+	const twice = `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","name":"db"},{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","name":"db"}`
+	for _, o := range []string{
+		`{"apiVersion":"fluxcd.controlplane.io/v1","kind":"ResourceSet","metadata":{"name":"apps","namespace":"flux-system","uid":"1"},"spec":{"dependsOn":[` + twice + `]}}`,
+		`{"apiVersion":"kustomize.toolkit.fluxcd.io/v1","kind":"Kustomization","metadata":{"name":"apps","namespace":"flux-system","uid":"2"},"spec":{"healthChecks":[` + twice + `]}}`,
+	} {
+		u, edges := object(t, "%s", o), 0
+		for _, c := range w.put(u) {
+			if c.Edge != nil && c.Edge.FromID == "fsn1/db" {
+				edges++
+			}
+		}
+		if edges != 1 {
+			t.Errorf("%s sends %d edges, want 1", u.GetKind(), edges)
+		}
+	}
+	if _, rels := w.State(); len(rels) != 4 { // two of them to the region
+		t.Errorf("relationships are %v", rels)
 	}
 }
 

@@ -106,12 +106,8 @@ func (e *entry) render(c Config, offset int64, chart, source map[string]any) *fl
 	put(m, "waitingSince", e.waitingSince)
 	put(m, "runGeneration", e.run.gen)
 	put(m, "auxiliary", e.auxiliary)
-	if len(e.facts.named) > 0 {
-		m["waitingFor"] = e.facts.named
-	}
-	if len(e.facts.unwatched) > 0 {
-		m["dependsOnUnwatched"] = e.facts.unwatched
-	}
+	putList(m, "waitingFor", e.facts.named)
+	putList(m, "dependsOnUnwatched", e.facts.unwatched)
 	if e.applier != (key{}) {
 		m["appliedBy"] = c.id(e.applier)
 	}

@@ -103,6 +103,25 @@ func TestCluster_DependenciesOfAnObjectAreBounded(t *testing.T) {
 	}
 }
 
+func TestCluster_UnwatchedDependenciesOfANodeAreBounded(t *testing.T) {
+	var deps []any
+	var message strings.Builder
+	for i := range 1000 {
+		deps = append(deps, map[string]any{"name": fmt.Sprint("n", i), "namespace": "other"})
+		fmt.Fprintf(&message, "dependency 'a%d'", i)
+	}
+	w := newWorld(t, "flux-system")
+	w.put(set(release(t, "hostile", cond{kind: "Ready", status: "False", reason: "DependencyNotReady", message: message.String(), at: 1}), deps, "spec", "dependsOn"))
+	m := meta(t, w.must("fsn1/hostile"))
+	unwatched, _ := m["dependsOnUnwatched"].([]any)
+	if len(unwatched) != 256 {
+		t.Errorf("dependsOnUnwatched has %d entries", len(unwatched))
+	}
+	if waitingFor, _ := m["waitingFor"].([]any); len(waitingFor) == 0 || len(waitingFor) > 256 {
+		t.Errorf("waitingFor has %d entries", len(waitingFor))
+	}
+}
+
 func TestCluster_NamesAtTheirLimit(t *testing.T) {
 	name := strings.Repeat("n", 253)
 	w := newWorld(t)

@@ -41,9 +41,10 @@ func remembered(m fields, offset int64) *facts {
 	return f
 }
 
-func putList(m map[string]any, name string, ids []string) {
-	if len(ids) > 0 {
-		m[name] = ids[:min(len(ids), maxShown)]
+// putList sets a list, of maxShown entries at most, unless it is empty.
+func putList(m map[string]any, name string, list []string) {
+	if len(list) > 0 {
+		m[name] = list[:min(len(list), maxShown)]
 	}
 }
 

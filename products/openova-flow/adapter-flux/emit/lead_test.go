@@ -247,24 +247,24 @@ func TestFlush_ShortensTheBackoff(t *testing.T) {
 }
 
 func TestFlush_EndsAfterFiveSeconds(t *testing.T) {
-	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
-		g := newRig(t, b)
-		g.lead()
-		g.settle(time.Second)
-		for _, f := range []*fault{{status: 500}, {delay: time.Hour}} {
+	for _, f := range []*fault{{status: 500}, {delay: time.Hour}} {
+		bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+			g := newRig(t, b)
+			g.lead()
+			g.settle(time.Second)
 			g.injectFaults(func(*http.Request, []byte) *fault { return f })
-		}
-		g.change(g.region.upsert("a", "pending"))
-		g.settle(time.Second)
-		before := time.Now()
-		err := g.stop()
-		if d := time.Since(before); d != flushTime {
-			t.Errorf("Run ended after %v", d)
-		}
-		if err == nil || !strings.Contains(err.Error(), "1 changes") {
-			t.Errorf("Run returned %v", err)
-		}
-	})
+			g.change(g.region.upsert("a", "pending"))
+			g.settle(time.Second)
+			before := time.Now()
+			err := g.stop()
+			if d := time.Since(before); d != flushTime {
+				t.Errorf("%+v: Run ended after %v", f, d)
+			}
+			if err == nil || !strings.Contains(err.Error(), "1 changes") {
+				t.Errorf("%+v: Run returned %v", f, err)
+			}
+		})
+	}
 }
 
 func TestDrained_ErrorHasTheReason(t *testing.T) {

@@ -65,7 +65,7 @@ type facts struct {
 	deps, named  []string // node ids in spec.dependsOn, and in the message, of watched kinds
 	unwatched    []string // entries of spec.dependsOn that are not watched: namespace/name, after the kind if that differs
 	checking     bool     // it waits for the health of what it applied
-	checks       []string // node ids whose health it waits for
+	checks       []string // node ids whose health it waits for, or that its failed health check names
 	otherChecks  []string // objects of other kinds whose health it waits for
 	sourceID     string
 	controllerID string // node id of its controller, if that is down
@@ -326,9 +326,6 @@ func (f *facts) readyRoutine(c *clock) judgement {
 
 func (f *facts) waiting() judgement {
 	j := judgement{state: stateWaiting, since: f.ready.since, cause: f.read(f.ready.reason, f.ready.message).toCause(f.ready.reason)}
-	if j.cause.command == nil {
-		j.cause.command = f.dependsOn()
-	}
 	switch {
 	case strings.Contains(f.ready.message, "readyExpr"), strings.Contains(f.ready.message, "CEL expression"):
 		j.cause.class, j.marks = "dependency-expr", []string{"ready-expr"}

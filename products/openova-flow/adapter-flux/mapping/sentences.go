@@ -39,10 +39,6 @@ func (s subject) kubectl(args ...string) []string {
 
 func (s subject) describe() []string { return s.kubectl("describe", s.resource(), s.name) }
 
-func (s subject) dependsOn() []string {
-	return s.kubectl("get", s.resource(), s.name, "-o", "jsonpath={.spec.dependsOn}")
-}
-
 // flux returns a flux command for the object, or describe if flux does not know the kind.
 func (s subject) flux(verb string, flags ...string) []string {
 	cli := s.cli()
@@ -127,7 +123,7 @@ func explain(s subject, reason, message string) explanation {
 	return e
 }
 
-// read is like explain, but caches the last result, since an object is judged for several times.
+// read is like explain, but caches the last result, since an object is judged at several instants.
 func (f *facts) read(reason, message string) explanation {
 	if f.explained.kind == "" || f.explained.reason != reason || f.explained.message != message {
 		f.explained = explain(f.subject, reason, message)
@@ -223,7 +219,7 @@ func oneLine(s string, limit int) string {
 
 var (
 	temporary = regexp.MustCompile(`/tmp/[^/\s:'",]*/?`)  // a temporary directory, which has another name at each try
-	jsonText  = regexp.MustCompile(`\{\\?".*\}|\{\\?".*`) // to its end, or to where the message was cut
+	jsonText  = regexp.MustCompile(`\{\\?".*\}|\{\\?".*`) // to the last brace, or to the end if the message was cut
 )
 
 // sentence returns the sentence for a reason of success.
@@ -303,7 +299,7 @@ func (f *facts) inProgress() string {
 	return f.label + " is being worked on."
 }
 
-// health returns the names of the objects in a health check that are not nodes.
+// health returns the names of the first three objects in spec.healthChecks that are not nodes, in parentheses.
 func (f *facts) health() string {
 	if len(f.otherChecks) == 0 {
 		return ""

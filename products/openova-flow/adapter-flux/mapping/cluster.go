@@ -20,7 +20,7 @@ type Cluster struct {
 	charts    map[key]key                // the HelmChart that names this release as its owner
 	users     map[key]map[key]bool       // the entries that use a chart or source
 	applied   map[key]map[key]bool       // the entries that a Kustomization applied, by their labels
-	needed    map[string]map[key]bool    // the entries that depend on a node, by its id
+	needed    map[string]map[key]bool    // the entries with an edge from a node, by its id
 	seeds     map[string]flow.Node       // the server's nodes, by id, of objects that are not mapped yet
 	makers    map[key]key                // the ArtifactGenerator that makes an ExternalArtifact
 	kinds     map[string]int             // how many entries of a kind there are
@@ -38,7 +38,7 @@ func NewCluster(c Config) *Cluster {
 	}
 }
 
-// Start returns the region's own node the first time it is called.
+// Start returns the region's own node, unless an earlier change has returned it.
 func (c *Cluster) Start() []Change { return c.rollUp(nil) }
 
 // SetInfo sets the facts about the region that do not come from its objects.
@@ -68,7 +68,7 @@ func (c *Cluster) refreshAll() []Change {
 	return c.rollUp(changes)
 }
 
-// Seed sets the server's nodes of this region. An object that is not mapped yet continues from its node if it has the same UID. Other nodes are
+// Seed adds the server's nodes of this region. An object that is not mapped yet continues from its node if it has the same UID. Other nodes are
 // ignored.
 func (c *Cluster) Seed(prev []flow.Node) {
 	mapped := map[string]bool{}

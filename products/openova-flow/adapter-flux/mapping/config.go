@@ -12,7 +12,7 @@ type Config struct {
 	Namespaces []string // the namespaces that are watched; empty means all
 }
 
-// Watches reports whether objects of the namespace are mapped.
+// Watches reports whether the namespace is watched.
 func (c Config) Watches(namespace string) bool {
 	return len(c.Namespaces) == 0 || slices.Contains(c.Namespaces, namespace)
 }

@@ -135,7 +135,8 @@ func (c *Cluster) countKind(kind string, by int) []Change {
 	return c.setDown()
 }
 
-// markServed records that a controller has observed an object of the entry's kind and shard, and refreshes unobserved objects of other shards.
+// markServed records that a controller has observed an object of the entry's kind and shard, and refreshes the kind's objects with a shard that no controller
+// has observed.
 func (c *Cluster) markServed(e *entry) []Change {
 	shards := c.served[e.kind]
 	if e.facts.ready.status == "" || shards[e.facts.shard] {

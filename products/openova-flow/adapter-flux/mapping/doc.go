@@ -4,6 +4,6 @@
 // order. The same event a second time changes nothing.
 //
 // Objects are read as they are on the wire, in any version of their CRD: every field may be absent or of a wrong type, since anybody may have
-// written it. Such a field counts as absent. An object that cannot be mapped at all (without name or spec, or with conditions that are not a list)
-// is an error and changes nothing.
+// written it. Such a field counts as absent. An object that cannot be mapped at all (for example without name or spec, or with conditions that are
+// not a list) is an error and changes nothing.
 package mapping

@@ -40,8 +40,8 @@ func (f *facts) remember(past *facts, at flow.Time) {
 	f.setFailure(past.failure)
 }
 
-// wasReady reports whether the object was Ready at its current generation and revision but is not now. It sets readyGeneration and
-// readyRevision.
+// wasReady reports whether the object was Ready at its current generation and revision, is not Ready now, and has not stalled. It sets readyGeneration
+// and readyRevision.
 func (f *facts) wasReady(past *entry) bool {
 	f.readyGeneration, f.readyRevision = past.facts.readyGeneration, past.facts.readyRevision
 	if f.ready.status == "True" {
@@ -62,7 +62,8 @@ func (f *facts) conditionGeneration(c condition) int64 {
 	return f.generation
 }
 
-// ahead returns the revision of the source that the object has not applied; empty if there is none or it is not known.
+// ahead returns the revision of the source that the object, which is ready, has not applied; empty if it has applied it, is not ready, or the
+// revision is unknown.
 func (f *facts) ahead() string {
 	current, from := f.current(), f.source
 	if current == "" || f.ready.status != "True" {

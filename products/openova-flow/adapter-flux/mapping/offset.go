@@ -47,7 +47,8 @@ func (f fields) instant(name string, offset int64) flow.Time {
 	return flow.At(ms - offset)
 }
 
-// ClockOffset returns the offset, in milliseconds, by which the times of a region's nodes were moved; 0 if there are none.
+// ClockOffset returns the offset, in milliseconds, by which the times of a region's nodes were moved, from the region's own node; 0 if that is missing
+// or has none.
 func ClockOffset(region string, nodes []flow.Node) int64 {
 	for _, n := range nodes {
 		var m fields

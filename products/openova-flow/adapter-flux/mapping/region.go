@@ -16,7 +16,7 @@ type RegionInfo struct {
 // NotWatched is a kind that is not watched.
 type NotWatched struct {
 	Kind      string `json:"kind"`
-	Namespace string `json:"-"` // the only namespace where it is not watched; empty: all namespaces. Why has it too
+	Namespace string `json:"-"` // where it is not watched; empty: in all namespaces. Why names it too
 	Why       string `json:"why"`
 }
 

@@ -38,7 +38,7 @@ func actionEnded(reason string) bool {
 	return reason == "RetriesExhausted"
 }
 
-// snapshot is one entry of status.history (HelmRelease v2 Snapshot), newest first.
+// snapshot is one entry of status.history (HelmRelease v2 Snapshot).
 type snapshot struct {
 	version      int64
 	status       string
@@ -47,6 +47,7 @@ type snapshot struct {
 	deployed     flow.Time // lastDeployed: when this version's action began
 }
 
+// history returns status.history, newest first.
 func history(o object) []snapshot {
 	var all []snapshot
 	for _, entry := range o.status.list("history") {
@@ -61,8 +62,8 @@ func history(o object) []snapshot {
 	return all
 }
 
-// releaseEvidence returns the evidence of runs in a HelmRelease: from Ready, Reconciling, Released and TestSuccess in
-// status.conditions, from status.history, and from status.failures with status.lastAttemptedGeneration.
+// releaseEvidence returns the evidence of runs in a HelmRelease: from Ready, Reconciling, Released, TestSuccess and
+// Stalled in status.conditions, from status.history, and from status.failures with status.lastAttemptedGeneration.
 func releaseEvidence(o object, status string) evidence {
 	ready := o.conditions["Ready"]
 	past := history(o)

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// family returns the group of a node: the platform's label, else the label that Kubernetes recommends, else the name.
+// family returns the group of a node: the platform's label, else the label that Kubernetes recommends, else the name without
+// the prefix bp-.
 func family(o object) string {
 	for _, label := range []string{"catalyst.openova.io/family", "app.kubernetes.io/part-of"} {
 		if f := o.labels.string(label); f != "" {
@@ -43,7 +44,7 @@ func (c Config) release(o object, past *entry) (*entry, error) {
 	return e, nil
 }
 
-// releaseFacts reads the limits, retries and target of a release.
+// releaseFacts reads the current action of a release, its limit and retries, whether a version is deployed, and the drift.
 func (c Config) releaseFacts(o object, e *entry) {
 	f := e.facts
 	past := history(o)

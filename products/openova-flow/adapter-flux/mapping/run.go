@@ -14,7 +14,7 @@ const (
 // evidence has the facts about the controller's work in one version of an object.
 type evidence struct {
 	phase    phase
-	outcome  string // for phase done: succeeded, failed, or empty if a retry or a remediation follows
+	outcome  string // succeeded or failed; empty if a retry or a remediation follows. For phase idle: of the last run in the history, if it succeeded
 	stalled  bool
 	gen      int64     // the generation of the work; 0: unknown
 	failures int64     // failed attempts at that generation

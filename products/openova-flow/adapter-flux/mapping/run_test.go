@@ -184,7 +184,7 @@ func TestRun_StartThatWasNotSeen(t *testing.T) {
 	}
 }
 
-// TestRun_UnknownGeneration: a version without a generation belongs to the previous one.
+// TestRun_UnknownGeneration: a version without a generation continues the run of the previous version.
 func TestRun_UnknownGeneration(t *testing.T) {
 	w := newWorld(t)
 	trying := func(at int) *unstructured.Unstructured {

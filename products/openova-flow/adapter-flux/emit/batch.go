@@ -153,7 +153,8 @@ func newWave() *wave {
 	return &wave{byType: map[flow.Type][]change{}, upserted: map[key]struct{}{}, ends: map[string]struct{}{}}
 }
 
-// takes reports whether c fits in the wave: each element has one value, and none is deleted after it was upserted.
+// takes reports whether c fits in the wave: no change follows the upsert of its element, and no deletion of a node follows the upsert of one of its
+// relationships.
 func (w *wave) takes(c change) bool {
 	if _, ok := w.upserted[c.key]; ok {
 		return false

@@ -103,7 +103,7 @@ func (c *client) claim(ctx context.Context, region, cluster string, ttl time.Dur
 	return got.Lease, a, nil
 }
 
-// post sends a batch. An error means that there was no answer: it is unknown whether the server has applied
+// post sends a batch. An error means that there was no answer of a flow server: it is unknown whether the server has applied
 // the batch.
 func (c *client) post(ctx context.Context, b *batch, emitter, lease string) (answer, error) {
 	h := http.Header{"Content-Type": {"application/x-ndjson"}, "Flow-Emitter": {emitter}}

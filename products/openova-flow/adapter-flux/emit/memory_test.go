@@ -113,7 +113,7 @@ func TestMeasure_ClientHeapIsBoundByTheRegion(t *testing.T) {
 	}
 }
 
-// TestReadPart_OwnElementsAreBounded reads snapshots in which the region itself is at its limit or larger.
+// TestReadPart_OwnElementsAreBounded reads a snapshot in which the region itself is larger than its limit.
 func TestReadPart_OwnElementsAreBounded(t *testing.T) {
 	r, w := io.Pipe()
 	go func() {

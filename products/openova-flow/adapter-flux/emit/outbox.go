@@ -9,17 +9,17 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// outbox has the changes that the server has not confirmed. After the comparison, want is always the fold of confirmed, the
-// sent batch and the log. It is not safe for concurrent use.
+// outbox has the changes that the server has not confirmed. After the comparison, want is the fold of confirmed, the
+// sent batch and the log, except while another comparison is running. It is not safe for concurrent use.
 type outbox struct {
 	backlog   int
 	confirmed *regionState
 	want      *regionState
 	sent      *batch   // sent, without an answer so far; its changes are not in log
 	log       []change // in the order of Put
-	limit     int      // length of log at which it collapses
+	limit     int      // length of log above which it collapses
 	held      map[key]hold
-	compared  bool // compared with the server since the last reset
+	compared  bool // compared with the server since the last reset or distrust
 	collapsed int  // number of changes removed by collapsing
 
 	putMeanwhile map[key]bool // elements that were put since the running comparison began; true: deleted. nil if none is running

@@ -13,7 +13,7 @@ import (
 // Limits of a snapshot. Elements of other regions are skipped, whatever their size.
 const (
 	maxElement = 2 * DefaultMaxMessage // bytes read for an element: it is at most one message; the rest is for white space and reading ahead
-	maxPart    = 64 << 20              // bytes of the region's elements, plus perElement for each
+	maxPart    = 64 << 20              // limit of the region's elements, in bytes; each counts with perElement more
 	perElement = 1 << 10               // approximate memory of the comparison for an element, besides its text
 )
 
@@ -29,7 +29,7 @@ type part struct {
 }
 
 // readPart reads a snapshot message of flow flowID and keeps only the region's part, since older servers answer with all regions. The error is that of
-// reading body, or describes an invalid snapshot.
+// reading body, or describes a snapshot that is invalid or too large.
 func readPart(flowID, region string, body io.Reader) (part, error) {
 	in := &rationed{r: body}
 	p := partReader{d: json.NewDecoder(in), in: in, flowID: flowID, region: region}

@@ -338,7 +338,7 @@ func TestHold_ElementAtALimitIsRetriedSoon(t *testing.T) {
 	})
 }
 
-func TestDrop_ElementWithTooMuchMetaIsDroppedAlone(t *testing.T) {
+func TestHold_ElementWithTooMuchMetaWaitsAlone(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		if _, real := b.(*realServer); !real {
 			return // this limit is not in the contract

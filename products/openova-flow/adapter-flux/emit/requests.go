@@ -252,7 +252,7 @@ func (r *runner) confirmed(b *batch, a answer) {
 	}
 }
 
-// drop removes the element that the answer names, for good. If the answer names only a message, the next batch has one
+// drop removes the element that the answer names until it changes. If the answer names only a message, the next batch has one
 // element in each message, so that the answer will name it.
 func (r *runner) drop(b *batch, a answer) {
 	c, ok := b.named(a.problem)
@@ -280,7 +280,7 @@ func (r *runner) split(b *batch, a answer) {
 }
 
 // hold delays the element that the answer names. If the answer names only a message, the server may still accept a part of it: then hold delays
-// the second half of the elements that are new to the server.
+// the second half of the elements that are new to the server, or of all if none is new.
 func (r *runner) hold(b *batch, a answer) {
 	var first bool
 	var aside []change

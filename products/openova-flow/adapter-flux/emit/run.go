@@ -67,7 +67,7 @@ type runner struct {
 	requestedAt time.Time     // start of the last request
 	n           int64         // number of the newest POST
 	posted      time.Time     // start of the last POST
-	pause       time.Duration // time until the next POST
+	pause       time.Duration // minimum time from the last POST to the next
 	ending      bool          // the rest is sent without waiting for the interval
 
 	term        *term
@@ -177,7 +177,7 @@ func (r *runner) waiting() bool {
 	return r.box.pending() > 0
 }
 
-// mayFlush reports whether there are unconfirmed changes that can still be sent.
+// mayFlush reports whether there are, or a comparison may find, unconfirmed changes that can still be sent.
 func (r *runner) mayFlush() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -211,7 +211,7 @@ func (r *runner) beginFlush() {
 	}
 }
 
-// with calls f with the outbox. If the term is over, it returns false instead.
+// with calls f with the outbox and with r.mu held, and wakes the callers of Drained. If the term is over, it returns false instead.
 func (r *runner) with(f func(*outbox)) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

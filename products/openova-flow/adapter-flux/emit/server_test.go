@@ -216,7 +216,7 @@ type wire struct {
 	faultOf  func(req *http.Request, body []byte) *fault // returns the fault of a request, nil if there is none
 }
 
-// posted is a POST that reached the server.
+// posted is a POST that was answered: by the server, or with the status of a fault.
 type posted struct {
 	at     time.Time
 	header http.Header
@@ -307,7 +307,7 @@ func (w *wire) inFlight() bool {
 	return w.requests > 0
 }
 
-// checkCount returns the number of GETs and PUTs that reached the server.
+// checkCount returns the number of GETs and PUTs that were answered.
 func (w *wire) checkCount() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -15,7 +15,7 @@ type standby struct {
 
 func newStandby(base *regionState) standby { return standby{base: base} }
 
-// put adds a change, and removes the oldest ones that are too old or exceed limit.
+// put adds a change, and folds into base the oldest ones that are older than standbyTime or exceed limit.
 func (s *standby) put(c change, limit int) {
 	s.log = append(s.log, c)
 	for len(s.log) > limit || c.at.Sub(s.log[0].at) > standbyTime {
@@ -30,8 +30,8 @@ func (o *outbox) startFrom(s standby) {
 	o.limit = len(o.log) + o.backlog
 }
 
-// skipKnown removes the changes that the server already has: for each element, all up to the one that results in the server's state. If none does, it
-// removes all changes of the element from before the term.
+// skipKnown removes the changes that the server already has: for each element, all up to the last one that results in the server's state. If none does,
+// and the server does not have the state of base either, it removes all changes of the element from before the term.
 func (o *outbox) skipKnown(server *regionState) {
 	if o.base == nil {
 		return

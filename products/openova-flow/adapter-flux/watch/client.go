@@ -94,7 +94,7 @@ type reporting struct {
 	stop    func()
 }
 
-// reportErrors returns a watch that calls cancel when it is stopped.
+// reportErrors returns a watch with the events of w. It calls outcome for each error event, and cancel when it is stopped.
 func reportErrors(w watch.Interface, outcome func(verb string, err error), cancel func()) watch.Interface {
 	r := &reporting{events: make(chan watch.Event), stopped: make(chan struct{})}
 	r.stop = sync.OnceFunc(func() {

@@ -32,7 +32,7 @@ type LeaderConfig struct {
 	// Changed is called, one call at a time, when this process starts or stops leading. The epoch increases with every change of leader.
 	Changed func(epoch int64, leading bool)
 
-	// Undelivered is called while this process leads. It returns true if another process that can deliver should take over, because delivery will have
+	// Undelivered is called while this process holds the Lease; it must not call the Leader. It returns true if another process that can deliver should take over, because delivery will have
 	// failed for too long by the given time. Reaches reports whether this process could deliver. Default: the Lease is kept as long as it can be renewed.
 	Undelivered func(by time.Time) bool
 	Reaches     func(context.Context) bool
@@ -171,7 +171,7 @@ const undelivered = "openova.io/undelivered"
 // reachTime is how long a process that could take over waits for the flow server's answer.
 const reachTime = 2 * time.Second
 
-// offers reports whether the holder offers the Lease to others.
+// offers reports whether another process holds the Lease and offers it.
 func (l *Leader) offers(lease *coordinationv1.Lease) bool {
 	_, offers := lease.Annotations[undelivered]
 	return offers && !holds(lease, l.cfg.Identity)
@@ -237,7 +237,7 @@ func (l *Leader) observe(verb string, lease *coordinationv1.Lease, err error) {
 	p := problemOf(err, verb, k, l.cfg.Namespace)
 	switch {
 	case p == nil && err != nil:
-		return // released
+		return // the request was cancelled
 	case p != nil:
 		l.problems[verb] = *p
 	case verb == "get":
@@ -257,7 +257,8 @@ func (l *Leader) observe(verb string, lease *coordinationv1.Lease, err error) {
 	l.logged = now.Class
 }
 
-// observedLeases is a client for Leases that reports its results to a Leader.
+// observedLeases is a client for Leases that reports its results to a Leader. It completes each Lease that it writes, and returns a Lease that another
+// holder offers, and that this process can take over, without its holder.
 type observedLeases struct {
 	coordination.LeasesGetter
 	leader *Leader

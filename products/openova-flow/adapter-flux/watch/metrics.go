@@ -16,7 +16,7 @@ func NewMetrics() *Metrics {
 			Name: "flow_adapter_events_total", Help: "Object versions that the watch delivered.",
 		}, []string{"kind", "type"}),
 		watchErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "flow_adapter_watch_errors_total", Help: "Failed requests for, and error events of, lists and watches.",
+			Name: "flow_adapter_watch_errors_total", Help: "Failed requests for discovery, the cluster's identity, lists and watches, and error events of watches.",
 		}, []string{"kind", "class"}),
 		mappingErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "flow_adapter_mapping_errors_total", Help: "Object versions that could not be read and were skipped.",
@@ -27,7 +27,7 @@ func NewMetrics() *Metrics {
 	}
 }
 
-// Leading sets whether this process reports its cluster. A Leader calls it.
+// Leading sets whether this process reports its cluster. A Leader calls it. Without a Leader, call it at the start.
 func (m *Metrics) Leading(yes bool) {
 	m.leading.Set(0)
 	if yes {

@@ -120,7 +120,7 @@ func TestWatch_IsCurrentTwoSecondsAfterAnOutage(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if blind[len(blind)-1] {
-			t.Error("blind without a kind that is not required")
+			t.Error("blind though only an optional kind is unavailable")
 		}
 	})
 }

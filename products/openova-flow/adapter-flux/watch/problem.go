@@ -17,8 +17,7 @@ import (
 // Class is the kind of a problem.
 type Class string
 
-// All classes. NotServed, OtherVersion and Forbidden last until somebody changes the cluster; the others concern the connection
-// to it.
+// All classes. NotServed, OtherVersion and Forbidden last until somebody changes the cluster; the others may end by themselves.
 const (
 	NotServed    Class = "not-served"    // the cluster has no such kind
 	OtherVersion Class = "other-version" // the cluster has the kind, but not in the required version
@@ -51,7 +50,8 @@ type Problem struct {
 	Text  string // one sentence without a full stop that names what to change
 }
 
-// problemOf describes an error of verb on a kind in a namespace. It returns nil for the error of a cancelled context.
+// problemOf describes an error of verb on a kind in a namespace. It returns nil if there is no error, or if the context was
+// cancelled.
 func problemOf(err error, verb string, k Kind, namespace string) *Problem {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return nil

@@ -32,8 +32,8 @@ func write(s *apitest.Server, e mapping.Event) {
 	}
 }
 
-// TestWatcher_EndsWithTheStateOfAFailingAPIServer replays a recorded bootstrap through an API server that permanently breaks watches, compacts versions and
-// rejects requests.
+// TestWatcher_EndsWithTheStateOfAFailingAPIServer replays recorded bootstraps through an API server, and injects each fault after a third and after two
+// thirds of the events.
 func TestWatcher_EndsWithTheStateOfAFailingAPIServer(t *testing.T) {
 	faults := []struct {
 		name   string

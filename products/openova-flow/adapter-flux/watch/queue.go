@@ -14,8 +14,8 @@ import (
 // Queue has the events that are not mapped yet: first in, first out. The zero value is an empty queue without a
 // limit.
 type Queue struct {
-	// MaxVersions is the maximum number of waiting versions of one object, at least 2; 0 means no limit. If there are more, and more than Room items in
-	// all, the second oldest version of the object is dropped: the oldest keeps its position, and the newest is the state. Set both before use.
+	// MaxVersions is the number of versions of one object that may wait when the queue has more than Room items in all; 0 means no limit, 1 means 2. A
+	// Push beyond it drops the second oldest version of the object: the oldest keeps its position, and the newest is the state. Set both before use.
 	MaxVersions, Room int
 
 	mu      sync.Mutex

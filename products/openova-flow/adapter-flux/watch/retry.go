@@ -8,27 +8,27 @@ import (
 )
 
 // retryLimiter limits retries to an API server that does not answer. After each pause one of the unanswered requests is repeated, in turn; after the first
-// answer, all others are.
+// success, all others are.
 type retryLimiter struct {
 	pause time.Duration
 	turn  chan struct{} // held by the request that is repeated next
 
 	mu       sync.Mutex
-	answered chan struct{} // closed with the next answer
+	answered chan struct{} // closed with the next success
 }
 
 func newRetryLimiter(pause time.Duration) *retryLimiter {
 	return &retryLimiter{pause: pause, turn: make(chan struct{}, 1), answered: make(chan struct{})}
 }
 
-// next returns a channel that the next answer closes. Call it before the request is made.
+// next returns a channel that the next success closes. Call it before the request is made.
 func (l *retryLimiter) next() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.answered
 }
 
-// answer ends all waits. Call it when the API server has answered.
+// answer ends all waits. Call it when a request has succeeded.
 func (l *retryLimiter) answer() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 
 // Info has facts about a region that do not come from its objects.
 type Info struct {
-	ClusterUID string // UID of the namespace kube-system; empty if it may not be read
+	ClusterUID string // UID of the namespace kube-system; empty if unknown
 	Gaps       []Gap  // kinds that are not watched, in a stable order
 	Down       []mapping.Controller
 	Blind      bool // the API server does not answer for the required kinds, so their state may be outdated
@@ -164,7 +164,8 @@ func (b *board) logProblem(t *target) {
 	}
 }
 
-// review publishes the Info if it has changed, and closes identified and complete when their conditions hold.
+// review closes identified and calls completed when their conditions hold. Once each target has an answer, it also calls changed if the Info has changed.
+// b.mu is held.
 func (b *board) review() {
 	for _, t := range b.targets {
 		if t.kind == identity && t.settled(time.Now(), b.settleAfter) {
@@ -225,11 +226,11 @@ func (b *board) gaps() []Gap {
 		}
 	}
 	slices.SortFunc(gaps, func(a, b Gap) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Why, b.Why)) })
-	return slices.Compact(gaps) // a gap that is independent of the namespace occurs once for each
+	return slices.Compact(gaps) // a gap that is independent of the namespace occurs once for each namespace
 }
 
-// problems returns a sentence for each required target that is not watched, and for each target whose initial list is
-// missing.
+// problems returns a sentence for each required target with a problem, for each target without a problem whose initial list is not folded, and for the
+// identity until it is settled.
 func (b *board) problems() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

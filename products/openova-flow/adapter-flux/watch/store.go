@@ -86,7 +86,7 @@ func (s *store) push(typ mapping.EventType, u *unstructured.Unstructured) {
 	s.queue.Push(mapping.Event{At: flow.At(s.now().UnixMilli()), Type: typ, Object: u})
 }
 
-// strip removes fields that the mapping does not read.
+// strip removes the fields that the mapping does not read. With keepUnread it keeps spec.values, and all annotations except kubectl's copy of the object.
 func (s *store) strip(obj any) *unstructured.Unstructured {
 	u := obj.(*unstructured.Unstructured)
 	unstructured.RemoveNestedField(u.Object, "metadata", "managedFields")

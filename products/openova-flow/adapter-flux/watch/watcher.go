@@ -23,19 +23,20 @@ type Config struct {
 	Client     dynamic.Interface
 	Discovery  Discovery
 	Namespaces []string // empty: all
-	Kinds      []Kind   // default: Kinds; the Watcher is not complete while the first one is forbidden, or served only in another version
+	Kinds      []Kind   // default: Kinds; the Watcher is not complete while the first one is forbidden in every namespace, or served only in another version
 	KeepUnread bool     // keep annotations and spec.values, which the mapping does not read
 	Logger     *slog.Logger
 	Metrics    *Metrics // default: not exported
 
-	// OnInfo is called in the goroutine that runs the queue: first when there is an answer for every kind, then after each change of the Info.
+	// OnInfo is called in the goroutine that runs the queue: first when the first request for
+	// each kind and for the cluster's identity has ended, even with an error, then after each change of the Info.
 	OnInfo func(Info)
 
 	Now func() time.Time // the current time by the cluster's clock, for events; default: this machine's
 
 	FirstRetry  time.Duration // default 500 ms; doubles
 	MaxRetry    time.Duration // default 10 s
-	Recheck     time.Duration // default 1 min: time between attempts to watch a missing optional kind
+	Recheck     time.Duration // default 1 min: time between attempts to list an optional kind that is missing or forbidden
 	SettleAfter time.Duration // default 3 s: time after which a kind counts as missing or forbidden
 	LeasePace   time.Duration // default 30 s: time between two lists of the Leases of Flux's controllers
 	LeaseGrace  time.Duration // default 1 min: time after a Lease has expired until its controller counts as down
@@ -100,11 +101,12 @@ func (w *Watcher) ClusterUID() string {
 	return w.board.uid
 }
 
-// Complete returns a channel that is closed when Identified is closed, all lists are folded, and each kind without a list has been missing or forbidden
-// for SettleAfter.
+// Complete returns a channel that is closed when Identified is closed, all lists are folded, and each kind without a list has been missing, forbidden or
+// served only in another version for SettleAfter. Of the first kind a list is needed, unless the cluster does not serve it.
 func (w *Watcher) Complete() <-chan struct{} { return w.board.complete }
 
-// Problems returns a sentence for each reason why a required kind is not watched.
+// Problems returns a sentence for each reason why a required kind is not watched, why an initial list is not folded yet, and why the cluster is not
+// identified yet. A problem of an optional kind is in Info.Gaps instead, if it lasts.
 func (w *Watcher) Problems() []string { return w.board.problems() }
 
 // Run watches until ctx ends, and pushes every version of every object to q. It returns when all its goroutines have ended. Call it once.

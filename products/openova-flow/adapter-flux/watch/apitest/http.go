@@ -25,6 +25,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.mu.Unlock()
 			if f.answer.Never {
 				<-r.Context().Done()
+				return
 			}
 			answer(w, f.answer)
 			return

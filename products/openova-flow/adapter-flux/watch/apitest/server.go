@@ -1,5 +1,5 @@
 // Package apitest is an in-memory API server for tests: discovery, get, list, watch, create and update over HTTP/2 and TLS, with the faults of a real
-// API server on demand. Its answers are the bytes of a kube-apiserver of version 1.36.
+// API server on demand. The answers for Fail are the bytes of a kube-apiserver of version 1.36.
 package apitest
 
 import (
@@ -142,7 +142,8 @@ func (s *Server) put(r schema.GroupVersionResource, object map[string]any) map[s
 	return object
 }
 
-// Delete removes an object. It sends the deletion to the watches unless quiet is set, as if they had been interrupted.
+// Delete removes an object. It sends the deletion to the watches. With quiet it instead compacts all versions so far, so that only a new
+// list shows the deletion.
 func (s *Server) Delete(r schema.GroupVersionResource, namespace, name string, quiet bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

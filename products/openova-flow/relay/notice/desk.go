@@ -15,7 +15,7 @@ type Limits struct {
 	ResolveAfter int64    // how long it must be over before it is resolved; not for rollouts and revisions, whose end the server knows
 	UpdateEvery  int64    // the least time between two updates of a key, unless its severity rises
 	// Quiet returns the end of the quiet hours that contain an instant, 0 if none do. Nil: no quiet hours. During quiet hours nothing is sent, except,
-	// if Wake is set, what is opened as critical or becomes critical.
+	// if Wake is set, what is opened as critical or becomes critical. Rollouts and revisions that have ended always wait until the quiet hours end.
 	Quiet func(at int64) int64
 	Wake  bool
 	Page  string // base URL of the page, for links; empty: no links
@@ -36,7 +36,7 @@ type State struct {
 	Ended   map[string]int64 // end of the newest handled rollout, by flow, and of the newest handled revision, by revisionsOf(flow)
 }
 
-// Change is the result of a look: the changes of a State, and the notices to send, in the order in which they are due.
+// Change is the result of a look: the changes of a State, and the notices to send: first those of keys that are not found any more, then the others, the oldest first.
 type Change struct {
 	Since   int64
 	Entries map[string]*Entry // nil: the entry is removed
@@ -205,7 +205,7 @@ func revisionsOf(flow string) string { return "revision/" + flow }
 // otherwise rollouts that really end before it would be ignored.
 const maxAhead = 3_600_000
 
-// ended handles a rollout or a revision that has ended. Unless it was handled before, it is sent at once.
+// ended handles a rollout or a revision that has ended. Unless it was handled before, it is sent without waiting for After or ResolveAfter.
 func (d *desk) ended(n Notice, e Entry, known bool) {
 	key := n.Flows[0]
 	if n.Kind == KindRevision {
@@ -222,7 +222,7 @@ func (d *desk) ended(n Notice, e Entry, known bool) {
 		return
 	}
 	wanted := e.Last != nil || n.Severity.AtLeast(d.Severity)
-	if wanted && d.full() {
+	if wanted && d.full() || d.change.Held { // what ended before this may wait, and counts as handled once a later end is in State.Ended
 		return
 	}
 	d.change.Ended[key] = max(done, d.change.Ended[key], min(n.Until, d.now+maxAhead))

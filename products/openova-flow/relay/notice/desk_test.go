@@ -290,6 +290,25 @@ func TestDesk_SendsAtMostRoomNotices(t *testing.T) {
 	b.want()
 }
 
+// TestDesk_FullQueueLosesNoEndedRollout has a rollout that must be sent wait for room, and a later one that is below the severity of the rule.
+func TestDesk_FullQueueLosesNoEndedRollout(t *testing.T) {
+	b := newBench(t)
+	b.limits.Severity = notice.Warning
+	failed := run("bad", 1100, 1500)
+	failed.Severity = notice.Critical
+	b.look(1000)
+	b.room = 0
+	b.look(2000, failed, run("good", 1100, 1600))
+	b.want()
+	b.room = 1
+	b.look(3000, failed, run("good", 1100, 1600))
+	b.want("3000 bad resolved")
+	b.look(4000, failed, run("good", 1100, 1600))
+	if b.want(); b.state.Ended["f"] != 1600 {
+		t.Errorf("the newest handled end is %d, want 1600", b.state.Ended["f"])
+	}
+}
+
 func quietFrom2000To5000(at int64) int64 {
 	if at >= 2000 && at < 5000 {
 		return 5000

@@ -371,6 +371,31 @@ func TestWorker_GivesUpAfterADay(t *testing.T) {
 	})
 }
 
+// TestWorker_SupersedingDeliveryIsTriedForADay supersedes a delivery that has failed for 23 hours.
+func TestWorker_SupersedingDeliveryIsTriedForADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, 0)
+		commit(t, b, changeOf("a", notice.Updated))
+		began, superseded := time.Now(), time.Time{}
+		ctx, cancel := context.WithCancel(t.Context())
+		w := &outbox.Worker{Box: b, Channel: "hook", Log: slog.New(slog.DiscardHandler), Sender: sendFunc(func() error {
+			if superseded.IsZero() && time.Since(began) > 23*time.Hour {
+				superseded = time.Now()
+				commit(t, b, changeOf("a", notice.Resolved))
+			}
+			return errors.New("away")
+		}), Report: func(_ string, _ *notice.Notice, o outbox.Outcome, _ error) {
+			if o == outbox.Dropped {
+				cancel()
+			}
+		}}
+		w.Run(ctx)
+		if took := time.Since(superseded); took < 24*time.Hour || took > 25*time.Hour {
+			t.Errorf("dropped after %v, want a day", took)
+		}
+	})
+}
+
 func TestWorker_MemoryEndsWithTheLastDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, 0)

@@ -41,8 +41,9 @@ type Worker struct {
 	// Report gets the outcome of each attempt, with its error. It must not block. Nil: no reports.
 	Report func(channelName string, n *notice.Notice, outcome Outcome, err error)
 
-	failures int       // of the current delivery
-	began    time.Time // time of the first attempt of the current delivery
+	failures int       // attempts that have failed in a row
+	current  uint64    // Seq of the delivery that was attempted last
+	began    time.Time // time of its first attempt
 }
 
 // Run delivers until ctx ends.
@@ -75,7 +76,7 @@ func (w *Worker) Run(ctx context.Context) {
 			}
 			continue
 		}
-		item.Repeat = item.Seq == first || w.failures > 0
+		item.Repeat = item.Seq == first || w.failures > 0 // also after a superseded delivery, which may have been delivered
 		for wait := time.NewTimer(w.deliver(ctx, item)); ; {
 			select {
 			case <-ctx.Done():
@@ -100,8 +101,8 @@ func (w *Worker) first() uint64 {
 
 // deliver makes one attempt and returns how long to wait before the next one.
 func (w *Worker) deliver(ctx context.Context, item *Item) time.Duration {
-	if w.failures == 0 {
-		w.began = time.Now()
+	if item.Seq != w.current { // the one before was delivered, dropped or superseded
+		w.current, w.began = item.Seq, time.Now()
 	}
 	bounded, cancel := context.WithTimeout(ctx, sendTimeout)
 	err := w.Sender.Send(bounded, item.Delivery, memory{w.Box, w.Channel, item.Subject()})

@@ -34,7 +34,7 @@ func broken(region, id, label, text string) string {
 		quoted(id), quoted(label), quoted(region), time.Now().UnixMilli(), quoted(text), quoted(label[:min(1000, len(label))]))
 }
 
-// TestRelay_HostileTexts has a cluster send long and hostile names and texts. Each channel delivers its notices, and those of other clusters.
+// TestRelay_HostileTexts has a cluster send long and hostile names and texts. Each channel delivers the notices of this cluster and those of another.
 func TestRelay_HostileTexts(t *testing.T) {
 	long := strings.Repeat("größe<&>", 12_500) // 100 KB
 	for name, c := range map[string]struct{ id, label, text string }{

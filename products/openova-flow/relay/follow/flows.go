@@ -16,7 +16,7 @@ import (
 type Flows struct {
 	flows    map[string]*Flow
 	listed   bool            // the list of flows has arrived on this connection
-	arrived  map[string]bool // flows whose snapshot has arrived on this connection, while its initial snapshots arrive
+	arriving bool            // an initial snapshot of this connection has arrived
 	pending  map[string]bool // flows whose snapshot has not arrived yet
 	clock    int64           // how far the server's clock is ahead, in milliseconds
 	removals int             // see Removals
@@ -46,7 +46,7 @@ type Flow struct {
 
 // NewFlows returns the state before the first frame.
 func NewFlows() *Flows {
-	return &Flows{flows: make(map[string]*Flow), arrived: make(map[string]bool), pending: make(map[string]bool)}
+	return &Flows{flows: make(map[string]*Flow), pending: make(map[string]bool)}
 }
 
 // Apply applies a frame. now is the local time, Unix milliseconds. It returns the flow that has changed, nil if none has.
@@ -83,14 +83,15 @@ func (s *Flows) Apply(f Frame, now int64) (*Flow, error) {
 	return fl, nil
 }
 
-// snapshotArrived records one of the initial snapshots of a connection. After the first one, those of all other flows are pending, until a heartbeat.
+// snapshotArrived records one of the initial snapshots of a connection. After the first one, those of all other flows are pending: until each has arrived, or
+// until a cursor or a heartbeat.
 func (s *Flows) snapshotArrived(id string) {
-	if len(s.arrived) == 0 {
+	if !s.arriving {
 		for other := range s.flows {
 			s.pending[other] = true
 		}
 	}
-	s.arrived[id] = true
+	s.arriving = true
 	delete(s.pending, id)
 }
 
@@ -98,8 +99,7 @@ func (s *Flows) snapshotArrived(id string) {
 func (s *Flows) applyStreamEvent(f Frame, now int64) error {
 	switch f.Event {
 	case Connected, Lost:
-		s.listed = false
-		clear(s.arrived)
+		s.listed, s.arriving = false, false
 	case "heartbeat":
 		var beat struct{ At int64 }
 		if err := json.Unmarshal(f.Data, &beat); err != nil {
@@ -114,9 +114,8 @@ func (s *Flows) applyStreamEvent(f Frame, now int64) error {
 		if err := json.Unmarshal(f.Data, &all); err != nil {
 			return fmt.Errorf("read the list of flows: %w", err)
 		}
-		s.listed = true
+		s.listed, s.arriving = true, false
 		clear(s.pending)
-		clear(s.arrived)
 		for id, fl := range s.flows {
 			if all.Flows[id] != fl.incarnation && fl.incarnation != "" || all.Flows[id] == "" {
 				s.remove(id)

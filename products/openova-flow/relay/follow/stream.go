@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// maxLine bounds a line of the stream: a server lets no flow have a larger snapshot.
+	// maxLine bounds a line of the stream, in bytes. By default a flow has at most half as many on the server.
 	maxLine = 512 << 20
 	// silence is how long a connection may receive nothing until it is closed. The server sends a heartbeat every 15 seconds.
 	silence = 45 * time.Second

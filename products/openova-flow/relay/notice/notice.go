@@ -175,7 +175,7 @@ const (
 // ID identifies the notice, so that a repetition is recognized.
 func (n *Notice) ID() string { return n.Key + "@" + strconv.FormatInt(n.At, 10) }
 
-// same reports whether two notices are equal except for times.
+// same reports whether two notices say the same. Times, ids of nodes, links and members of rollouts may differ.
 func (n *Notice) same(o *Notice) bool {
 	progress := func(n *Notice) Rollout {
 		if n.Rollout == nil {

@@ -103,7 +103,7 @@ type Quiet struct {
 	To       string   `yaml:"to"`       // when they end, such as 07:00; on the next day unless it is later than From
 	Timezone string   `yaml:"timezone"` // such as Europe/Berlin; default UTC
 	Days     []string `yaml:"days"`     // on which they begin, mon to sun; default: every day
-	Critical bool     `yaml:"critical"` // during these hours, still send what is opened as critical or becomes critical
+	Critical bool     `yaml:"critical"` // during these hours, still send what is opened as critical or becomes critical; not how a rollout or revision ends
 }
 
 // Duration is a time.Duration, written as 30s or 5m.

@@ -142,7 +142,7 @@ func TestRule_QuietHoursAreInLocalTime(t *testing.T) {
 			t.Errorf("at %v until %v, want %v", time.UnixMilli(c.now).In(berlin), got, c.end)
 		}
 	}
-	// Quiet hours with equal ends last a day.
+	// Quiet hours whose from and to are equal last a day.
 	whole := parse(t, strings.Replace(valid, `from: "22:00", to: "07:00"`, `from: "07:00", to: "07:00"`, 1)).Rules[0].Limits("").Quiet
 	if got := whole(at(2, 12, 0)); got != at(3, 7, 0) {
 		t.Errorf("%v", time.UnixMilli(got).In(berlin))

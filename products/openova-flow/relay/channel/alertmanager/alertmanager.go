@@ -135,7 +135,7 @@ func (s *Sender) Refresh(ctx context.Context, all map[string][]byte) error {
 	return s.post(ctx, alerts)
 }
 
-// post sends alerts to all members. It succeeds if one has accepted them: the others get them with the next Refresh.
+// post sends alerts to all members. It succeeds if one has accepted them: the others get open alerts with the next Refresh, and resolve the rest at their expiry.
 func (s *Sender) post(ctx context.Context, alerts []alert) error {
 	body, err := json.Marshal(alerts)
 	if err != nil {

@@ -22,7 +22,7 @@ const (
 	DefaultAPI = "https://slack.com/api/"
 	// eventType marks the messages of a relay in their metadata.
 	eventType = "openova_flow_notice"
-	// maxPages bounds the search for an earlier message, of 100 messages each.
+	// maxPages bounds the search for an earlier message. A page has 100 messages.
 	maxPages = 10
 )
 

@@ -100,7 +100,7 @@ func TestDryRun_ReportsWriteErrors(t *testing.T) {
 	}
 }
 
-// TestDryRun_Revisions prints how two commits end that real controllers have applied.
+// TestDryRun_Revisions has a recording of real controllers that apply two commits.
 func TestDryRun_Revisions(t *testing.T) {
 	file := config(t, "http://127.0.0.1:1", "http://127.0.0.1:1")
 	text, err := os.ReadFile(file)

@@ -16,9 +16,9 @@ const (
 	slow      = 2 * time.Second // maximum duration of a request; the Date of a slower one is too inexact
 )
 
-// Offset is how far the flow server's clock is ahead of the cluster's, in whole seconds: 0 until both are known, and while they agree within five seconds.
-// It is measured every minute, and kept until it is wrong by more than five seconds, so that it does not change with small errors of measurement. Its
-// methods may be called from any goroutine.
+// Offset is how far the flow server's clock is ahead of the cluster's, in whole seconds; 0 while they agree within five seconds. It begins with the value of
+// Resume. It is measured every minute, and kept until it is wrong by more than five seconds, so that it does not change with small errors of measurement.
+// Its methods may be called from any goroutine.
 type Offset struct {
 	// Changed is called with each new value, one call at a time, while other calls of Offset's methods wait. It must not call Offset. Set it before the
 	// first answer.
@@ -132,7 +132,7 @@ func (o *Offset) Resume(value time.Duration) {
 	o.decide()
 }
 
-// Now returns the time by the cluster's clock, or by this machine's if that is unknown.
+// Now returns the time by the cluster's clock, or by this machine's if the cluster's is unknown or differs by at most five seconds.
 func (o *Offset) Now() time.Time {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -23,7 +23,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// local reports whether this process serves the page itself: contexts are set, and no flow server.
+// local reports whether this process serves the page itself: outside of a cluster, with contexts and without a flow server.
 func (c config) local() bool { return c.server == "" && c.context != "" && !c.inCluster }
 
 // perContext returns a configuration for each context of c, each a region of one flow on server, without election and health endpoint. isSet reports whether
@@ -185,7 +185,7 @@ func (s *lineWriter) write(region string, sentences []string) {
 	}
 }
 
-// plain is a slog.Handler that writes warnings as plain lines.
+// plain is a slog.Handler that writes warnings and errors as plain lines.
 type plain struct {
 	out    *lineWriter
 	region string

@@ -72,7 +72,7 @@ func TestReplay_DryRunPrintsOnlyMessages(t *testing.T) {
 	}
 }
 
-// TestReplay_DuplicateEventsChangeNothing plays every event twice, and each recording twice.
+// TestReplay_DuplicateEventsChangeNothing plays each recording as it is, and with every event twice.
 func TestReplay_DuplicateEventsChangeNothing(t *testing.T) {
 	for _, file := range []string{"kit-fsn1", "kit-hel1", "scenarios"} {
 		raw, err := os.ReadFile(recordings + file + ".jsonl")

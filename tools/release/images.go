@@ -26,7 +26,7 @@ const published = "ghcr.io/openova-io/openova"
 
 const refName = "org.opencontainers.image.ref.name"
 
-// file is a file of an image.
+// file is a file of an image or of an archive.
 type file struct {
 	path    string
 	mode    int64

@@ -69,7 +69,7 @@ func pushImage(ctx context.Context, folder, to string, stdout io.Writer) error {
 	return nil
 }
 
-// pushSBOM pushes the SBOM, and writes it to a file for the attestation.
+// pushSBOM pushes an SBOM. For the attestation it prints the digest of the image, and the file of the SBOM in the layout.
 func pushSBOM(from v1.ImageIndex, entry v1.Descriptor, repository name.Repository, folder string, stdout io.Writer, options []remote.Option) error {
 	sbom, err := from.Image(entry.Digest)
 	if err != nil {

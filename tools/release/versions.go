@@ -8,7 +8,7 @@ import (
 	"regexp"
 )
 
-// stated lists the files that state a version, and the pattern of its line. If it is not the version of the release, the release installs another one.
+// stated lists the files that state a version, and the pattern of its line. With another version in them, a release would install that version.
 var stated = []struct{ file, pattern string }{
 	{"platform/openova-flow-server/chart/Chart.yaml", `(?m)^version: (\S+)$`},
 	{"platform/openova-flow-server/chart/Chart.yaml", `(?m)^appVersion: (\S+)$`},

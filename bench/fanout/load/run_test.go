@@ -126,7 +126,7 @@ func TestRun_FindsFaults(t *testing.T) {
 	}
 }
 
-// TestRun_LatencyCountsFromDueTime has a server that answers its first POST late, so that the messages due meanwhile are late too.
+// TestRun_LatencyCountsFromDueTime has a server that answers the first measured POST late, so that the messages due meanwhile are late too.
 func TestRun_LatencyCountsFromDueTime(t *testing.T) {
 	const late = 200 * time.Millisecond
 	f := &faulty{more: make(chan struct{})}

@@ -29,11 +29,11 @@ type Scenario struct {
 	Flows      int           `json:"flows,omitempty"` // number of flows that receive a Fanout's messages in turn; every reader follows all flows; 0: one flow, followed alone
 	Messages   int           `json:"messages,omitempty"`
 	Warm       int           `json:"warm,omitempty"`   // unmeasured messages before them
-	Size       int           `json:"size,omitempty"`   // bytes of a message; 400
+	Size       int           `json:"size,omitempty"`   // bytes of a message; default 400
 	Rate       float64       `json:"rate,omitempty"`   // messages a second, over all publishers; 0: as fast as they are answered
 	Within     time.Duration `json:"within,omitempty"` // post only messages due by then; 0: all
 	Hold       time.Duration `json:"hold,omitempty"`   // idle time of connected readers before memory is read
-	Quiet      time.Duration `json:"quiet,omitempty"`  // silence after which missing messages count as lost; 5 s
+	Quiet      time.Duration `json:"quiet,omitempty"`  // silence after which missing messages count as lost; default 5 s
 }
 
 // Connections returns the number of simultaneous connections.
@@ -61,7 +61,7 @@ func (s Scenario) withDefaults() Scenario {
 // Server is the measured server.
 type Server struct {
 	Addr string // 127.0.0.1:port
-	Flow string // "bench"
+	Flow string // default "bench"
 	PID  int    // process whose CPU time and memory to read; 0: none
 }
 

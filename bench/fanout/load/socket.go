@@ -18,7 +18,7 @@ func clock() int64 { return int64(time.Since(epoch)) }
 
 var epoch = time.Now()
 
-// dial connects a raw socket to a loopback address. n is the number of the connection, which selects its source address.
+// dial connects a TCP socket to a loopback address, and makes it non-blocking. n is the number of the connection, which selects its source address.
 func dial(addr netip.AddrPort, n, receiveBuffer int) (fd int, err error) {
 	if !addr.Addr().Is4() || !addr.Addr().IsLoopback() {
 		return -1, fmt.Errorf("%s is not an IPv4 loopback address", addr)

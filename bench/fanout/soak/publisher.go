@@ -148,7 +148,7 @@ func (p *publisher) apply(lines []string) error {
 	return nil
 }
 
-// resync checks the server's state after a restart. Unless the server was killed, it must have everything that it confirmed.
+// resync checks the server's state after a restart, and resends the state. Unless the server was killed, it must have everything that it confirmed.
 func (p *publisher) resync(incarnation string) error {
 	p.run.stats.resynced.Add(1)
 	want, kills := p.state.Snapshot().JSON(), p.run.kills.Load()

@@ -168,7 +168,7 @@ func (r *run) restarts(ctx context.Context) error {
 	return nil
 }
 
-// settle waits until every subscriber has the whole state of its flow.
+// settle waits until every subscriber of a flow, or of all flows, has its whole state.
 func (r *run) settle(ctx context.Context, subscribers []*subscriber, flowID, snapshot string) error {
 	deadline := time.Now().Add(time.Minute)
 	for i, sub := range subscribers {

@@ -97,7 +97,7 @@ func cells(scenario int, results []load.Result) string {
 	return strings.Join([]string{ms(worst.PublishP50), ms(worst.PublishP99), ms(worst.P50), ms(worst.P99)}, " | ")
 }
 
-// measure starts a setup, runs a scenario, and stops it.
+// measure starts a setup, runs a scenario on each replica, and stops the setup.
 func (s setup) measure(scenario load.Scenario) ([]load.Result, error) {
 	dir, err := os.MkdirTemp("", "durable")
 	if err != nil {

@@ -18,7 +18,7 @@ const dashboardFile = "../../platform/openova-flow-server/chart/dashboard.json"
 
 // load decodes the dashboard with the types that Grafana publishes. The types of panels reject missing and unknown fields, also in queries and in the options of each kind of panel.
 //
-//lint:ignore SA1019 The file has the classic schema, which Grafana's sidecar loads. The one that the SDK prefers is another.
+//lint:ignore SA1019 The file has the classic schema, which Grafana's sidecar loads. The SDK prefers another schema.
 func load(t *testing.T) (d dashboard.Dashboard, text []byte) {
 	t.Helper()
 	text, err := os.ReadFile(dashboardFile)

@@ -41,7 +41,8 @@ func (r *region) change(c *conductor.Conductor) {
 	r.stage.must(c.Put(ctx, app("dns", "True", "InstallSucceeded", "cni")))
 }
 
-// wholeRegions reads the snapshot repeatedly until stop is called, and reports each snapshot with fewer releases of a region than least says.
+// wholeRegions reads the snapshot repeatedly until stop is called. It reports each snapshot in which a region has some nodes, but fewer than least says, or
+// another number of edges to them.
 func (s *stage) wholeRegions(least map[string]int) (stop func()) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	var wg sync.WaitGroup

@@ -17,7 +17,7 @@ import (
 	"github.com/openova-io/openova/test/e2e/subscriber"
 )
 
-// readerRole may read all Flux objects, and nothing else.
+// readerRole may read releases and sources, and nothing else.
 const readerRole = `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding

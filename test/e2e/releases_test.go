@@ -15,7 +15,7 @@ import (
 	"github.com/openova-io/openova/test/e2e/plane"
 )
 
-// TestRecordedScenarios replays recordings of over twenty releases: upgrades that fail with and without rollback, exhausted retries, invalid templates
+// TestRecordedScenarios replays a recording of over twenty releases: upgrades that fail with and without rollback, exhausted retries, invalid templates
 // and values, charts and repositories that can't be fetched, tests, drift, timeouts, suspension.
 func TestRecordedScenarios(t *testing.T) {
 	scenario(t, "22 recorded releases with all kinds of failures and recoveries, every status seen", func(t *testing.T) string {

@@ -64,7 +64,7 @@ func TestTokensOfTwoClusters(t *testing.T) {
 					}
 				}
 				for claim, token := range foreign[name] {
-					refusedFor(t, a, name+", another "+claim, token, auth.Reason(claim))
+					checkDenied(t, a, name+", another "+claim, token, auth.Reason(claim))
 				}
 				forged(t, a, name, tokens[name])
 			}
@@ -78,7 +78,7 @@ func TestTokensOfTwoClusters(t *testing.T) {
 				}
 				for other, token := range tokens {
 					if other != name {
-						refusedFor(t, a, other+" where only "+name+" is trusted", token, auth.Key)
+						checkDenied(t, a, other+" where only "+name+" is trusted", token, auth.Key)
 					}
 				}
 			}
@@ -158,12 +158,12 @@ func trusting(t *testing.T, by string, names ...string) *auth.Authority {
 	return a
 }
 
-func refusedFor(t *testing.T, a *auth.Authority, what, token string, want auth.Reason) {
+func checkDenied(t *testing.T, a *auth.Authority, what, token string, want auth.Reason) {
 	t.Helper()
 	_, err := a.Check(context.Background(), auth.Bearer(token))
 	var r *auth.Denial
 	if !errors.As(err, &r) || r.Reason != want {
-		t.Errorf("%s: %v, want it refused for %s", what, err, want)
+		t.Errorf("%s: %v, want it denied for %s", what, err, want)
 	}
 }
 
@@ -192,11 +192,11 @@ func forged(t *testing.T, a *auth.Authority, name, token string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refusedFor(t, a, name+", alg none", resealed("none", nil), auth.Algorithm)
-	refusedFor(t, a, name+", HS256 with the public keys", resealed("HS256", []byte(keys)), auth.Algorithm)
-	refusedFor(t, a, name+", HS256 with RS256 in its header", resealed("RS256", []byte(keys)), auth.Signature)
-	refusedFor(t, a, name+", a later expiry", parts[0]+"."+base64.RawURLEncoding.EncodeToString(claims)+"."+parts[2], auth.Signature)
-	refusedFor(t, a, name+", no signature", parts[0]+"."+parts[1]+".", auth.Signature)
+	checkDenied(t, a, name+", alg none", resealed("none", nil), auth.Algorithm)
+	checkDenied(t, a, name+", HS256 with the public keys", resealed("HS256", []byte(keys)), auth.Algorithm)
+	checkDenied(t, a, name+", HS256 with RS256 in its header", resealed("RS256", []byte(keys)), auth.Signature)
+	checkDenied(t, a, name+", a later expiry", parts[0]+"."+base64.RawURLEncoding.EncodeToString(claims)+"."+parts[2], auth.Signature)
+	checkDenied(t, a, name+", no signature", parts[0]+"."+parts[1]+".", auth.Signature)
 }
 
 func claimsOf(t *testing.T, token string) plane.Object {

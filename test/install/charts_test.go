@@ -38,13 +38,13 @@ func load(t *testing.T, name string) *chart.Chart {
 	return c
 }
 
-// oldestHelm is the Kubernetes version that a helm built by go install assumes without a cluster.
-const oldestHelm = "v1.20.0"
+// assumedKubernetes is the version that a helm built by go install assumes without a cluster.
+const assumedKubernetes = "v1.20.0"
 
 // render works like helm template: values over defaults, the schema, the templates.
 func render(c *chart.Chart, values map[string]any, release string, checkSchema bool) (map[string]string, error) {
 	caps := chartutil.DefaultCapabilities.Copy()
-	if c.Metadata.KubeVersion != "" && !chartutil.IsCompatibleRange(c.Metadata.KubeVersion, oldestHelm) {
+	if c.Metadata.KubeVersion != "" && !chartutil.IsCompatibleRange(c.Metadata.KubeVersion, assumedKubernetes) {
 		return nil, fmt.Errorf("helm template without a cluster refuses kubeVersion %s", c.Metadata.KubeVersion)
 	}
 	options := chartutil.ReleaseOptions{Name: release, Namespace: "openova-flow", Revision: 1, IsInstall: true}
@@ -265,7 +265,7 @@ func want(t *testing.T, what string, in map[string]any, expected map[string]any)
 	}
 }
 
-// at returns the value at a path of names and indexes, nil if missing.
+// at returns the value at a path of names and indexes of one digit, nil if missing.
 func at(v any, path string) any {
 	for _, step := range strings.Split(path, ".") {
 		switch x := v.(type) {

@@ -270,7 +270,7 @@ func compile(t *testing.T, dir, module, program string) string {
 	return binary
 }
 
-// TestCharts_HaveAllSettings finds settings of the programs without a value in the charts.
+// TestCharts_HaveAllSettings finds settings of the servers without a value in the chart.
 func TestCharts_HaveAllSettings(t *testing.T) {
 	// The chart supports only credentials files and certificates for NATS.
 	left := map[string]bool{"NATS_USER": true, "NATS_PASSWORD_FILE": true, "NATS_TOKEN_FILE": true}

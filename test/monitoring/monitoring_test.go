@@ -237,7 +237,7 @@ func TestMonitoring(t *testing.T) {
 	fires("firing resolved", "prometheus OpenovaFlowSourceStale warning source fsn1")
 	s.replayed(kits)
 
-	// Its alerts resolve, since the flow is deleted.
+	// The alerts of the flow kustomizations resolve once it is deleted.
 	sources.kill()
 	s.send("DELETE", "/v1/flows/kustomizations", "")
 	want := map[string]string{

@@ -132,7 +132,7 @@ func (o *output) String() string {
 func (s *stage) start(env []string, name string, args ...string) *process {
 	s.Helper()
 	p := &process{Cmd: exec.Command(filepath.Join(s.dir, name), args...), out: new(output), done: make(chan struct{})}
-	p.Env, p.Dir = append(os.Environ(), env...), ""
+	p.Env = append(os.Environ(), env...)
 	p.Stdout, p.Stderr = p.out, p.out
 	if err := p.Start(); err != nil {
 		s.Fatal(err)

@@ -67,8 +67,8 @@ type builder struct {
 	building     func(string)
 }
 
-// cached returns the folder of a module in the cache. If there is none, it calls make. The folder's name is a hash of everything that the result depends
-// on.
+// cached returns the folder of a module in the cache. If there is none, it calls make. The folder's name has the version of main and a hash of go.mod
+// and go.sum.
 func (b builder) cached(module, main string, make func(version, into string) error) (string, error) {
 	mod, err := os.ReadFile(filepath.Join(b.tools, module, "go.mod"))
 	if err != nil {

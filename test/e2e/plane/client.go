@@ -204,7 +204,7 @@ func (c *Client) ApplyFile(ctx context.Context, file string, replace ...string) 
 	return nil
 }
 
-// Token returns a token for a service account from the API server. It is valid as long as the Secret boundTo exists.
+// Token creates the Secret boundTo, and returns a token for a service account. The token is valid while the Secret exists, for at most an hour.
 func (c *Client) Token(ctx context.Context, namespace, account, boundTo string) (string, error) {
 	secret, err := c.Do(ctx, http.MethodPost, Path("Secret", namespace, ""), JSON,
 		Object{"apiVersion": "v1", "kind": "Secret", "metadata": Object{"name": boundTo}})

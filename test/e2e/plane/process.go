@@ -19,7 +19,7 @@ type Process struct {
 	ended chan struct{}
 }
 
-// Start starts a program with no environment besides env. Its output is appended to the log.
+// Start starts a program with the environment env; nil: the environment of this process. Its output is appended to the log.
 func Start(log string, env []string, program string, args ...string) (*Process, error) {
 	if err := os.MkdirAll(filepath.Dir(log), 0o755); err != nil {
 		return nil, err

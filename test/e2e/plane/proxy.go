@@ -110,7 +110,7 @@ func (p *Proxy) Cut() {
 	p.cut = true
 }
 
-// Mend accepts new connections again, and closes those that lost bytes.
+// Mend forwards bytes again, and closes all open connections, since they may have lost some.
 func (p *Proxy) Mend() {
 	p.mu.Lock()
 	p.cut = false

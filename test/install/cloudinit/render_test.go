@@ -142,8 +142,8 @@ func TestUserData_Manifests(t *testing.T) {
 	}
 }
 
-// TestUserData_ReleasesEqualTheKits compares the preinstalled releases with the kit's. Otherwise Flux would install them again, or change the network while it
-// starts.
+// TestUserData_ReleasesEqualTheKits compares the preinstalled releases with the kit's. If they differed, Flux would install them again, or change the network
+// while it starts.
 func TestUserData_ReleasesEqualTheKits(t *testing.T) {
 	out, _ := newWorkspace(t).apply(t, deployment())
 	for region, userData := range out.UserData {

@@ -68,6 +68,7 @@ func TestParseLinks_RejectsInvalidTemplates(t *testing.T) {
 
 func TestParseName(t *testing.T) {
 	const commit = "0123456789abcdef0123456789abcdef01234567"
+	sha512 := strings.Repeat("0123456789abcdef", 8)
 	for text, want := range map[string]revision.Name{
 		commit:                        {Digest: commit},
 		"0123456":                     {Digest: "0123456"},
@@ -76,6 +77,7 @@ func TestParseName(t *testing.T) {
 		"refs/heads/x@sha1:" + commit: {Ref: "refs/heads/x", Digest: commit},
 		"sha256:" + commit:            {Digest: commit},
 		"1.2.3@sha256:" + commit:      {Ref: "1.2.3", Digest: commit},
+		"sha512:" + sha512:            {Digest: sha512},
 		"v1.2.3":                      {Ref: "v1.2.3"},
 		"012345":                      {Ref: "012345"},
 	} {

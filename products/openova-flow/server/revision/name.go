@@ -16,7 +16,7 @@ type Name struct {
 const minDigest = 7
 
 var (
-	digestSyntax = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+	digestSyntax = regexp.MustCompile(`^[0-9a-f]{7,128}$`)
 	refSyntax    = regexp.MustCompile(`^[^\s@:-][^\s@:]*$`)
 )
 

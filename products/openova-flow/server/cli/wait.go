@@ -147,7 +147,7 @@ func (w *waiting) validate(since, repo string) error {
 	}
 	w.ask.Repository, err = gate.OpenRepository(cmp.Or(repo, "."))
 	if repo == "" {
-		return nil // without a repository, only the exact revision counts
+		return nil // the working directory need not be in a repository; without one, git cannot say which commits are later
 	}
 	return err
 }

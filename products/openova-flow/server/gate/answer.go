@@ -32,7 +32,7 @@ type Answer struct {
 	Waiting   int  `json:"waiting"`
 	Failed    int  `json:"failed"`
 	Suspended int  `json:"suspended"`
-	Started   bool `json:"started"` // a run has begun since Ask.Since; true if Ask.Since is not set
+	Started   bool `json:"started"` // a run has begun since Ask.Since; also true if Ask.Since is not set, or if the question is Exact
 
 	Objects  []Object  `json:"objects"`  // the objects that count, by id
 	Problems []Problem `json:"problems"` // root causes, worst first

@@ -9,7 +9,7 @@ import (
 
 // facts are the fields of a node's meta that a gate uses (docs/meta.md).
 type facts struct {
-	revision.Facts // Observed counts failures too
+	revision.Facts // Observed includes the generation of the last failure
 	node           *flow.Node
 
 	suspended              bool

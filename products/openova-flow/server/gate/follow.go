@@ -20,12 +20,12 @@ import (
 const (
 	DefaultPoll   = 500 * time.Millisecond
 	DefaultSettle = 10 * time.Second
-	// ExactSettle is the longest time for which a success of an exact question must be confirmed: an adapter watches each kind separately, so changes of two
+	// ExactSettle limits Follower.Settle for a success of an exact question. It is not 0, because an adapter watches each kind separately, so changes of two
 	// kinds may arrive in another order.
 	ExactSettle = time.Second
 )
 
-// maxSnapshot limits a snapshot, in bytes. It is above the limits of a server.
+// maxSnapshot limits a response with status 200, in bytes. It is above the default limit of a server for one flow.
 const maxSnapshot = 512 << 20
 
 // ErrNoFlow is the error of a look at a flow that does not exist, perhaps not yet.
@@ -38,8 +38,8 @@ type Follower struct {
 	Client *http.Client
 	// Token returns the bearer token for a request; nil: no token.
 	Token func() (string, error)
-	// Settle is how long an answer must stay the same, unless it is final. Poll is the time between two looks, DefaultPoll if
-	// 0.
+	// Settle is how long a result, passed or failed, must stay the same; ExactSettle may shorten it, and a final failure need not settle. Poll is the time
+	// between two looks, DefaultPoll if 0.
 	Settle, Poll time.Duration
 	// OnAnswer, if not nil, is called after every look, with the last answer, which it must not change, and the error if the look failed.
 	OnAnswer func(*Answer, error)
@@ -186,7 +186,7 @@ func (f *Follower) get(ctx context.Context, what, etag string) (*response, error
 		return nil, fmt.Errorf("read the response of %s: %w", req.URL.Host, err)
 	}
 	if len(body) > maxSnapshot {
-		return nil, fmt.Errorf("the server's snapshot has more than %d bytes; keep the flow smaller", maxSnapshot)
+		return nil, fmt.Errorf("the server's response has more than %d bytes; keep the flow smaller", maxSnapshot)
 	}
 	return &response{resp.StatusCode, resp.Status, resp.Header.Get("ETag"), body}, nil
 }

@@ -25,7 +25,7 @@ func git(t *testing.T, dir string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// history is a repository with commits a and, on main, b after a; c is another child of a.
+// history is a repository with commits a and, on main, b after a. c is on another branch, a child of the commit before a.
 type history struct{ dir, before, a, b, c string }
 
 func newHistory(t *testing.T) history {

@@ -21,7 +21,7 @@ const (
 // Recording has the messages of a flow that a server keeps, and the regions, rollouts and revisions that it derived. Each of these parts is the server's
 // unchanged response, or nil.
 type Recording struct {
-	At        int64           `json:"at"` // server's clock after the last message, Unix milliseconds
+	At        int64           `json:"at"` // after the last message, by the server's clock if Regions has it; Unix milliseconds
 	Regions   json.RawMessage `json:"regions"`
 	Rollouts  json.RawMessage `json:"rollouts"`
 	Revisions json.RawMessage `json:"revisions"`
@@ -47,7 +47,8 @@ func (p *Page) size() (n int) {
 	return n
 }
 
-// Record returns a recording of the flow with at most limit bytes of messages (0: RecordingBytes); the oldest are dropped first.
+// Record returns a recording of the flow with at most limit bytes (0: RecordingBytes) of messages and the state before them; the oldest messages are
+// dropped first.
 func (f *Follower) Record(ctx context.Context, limit int) (*Recording, error) {
 	limit = cmp.Or(limit, RecordingBytes)
 	r := &Recording{At: time.Now().UnixMilli(), Missing: []string{}}

@@ -60,10 +60,10 @@ func (r *event) isReady() bool {
 // repairedBySecret are the releases that a person repaired with a Secret, which is not in the recordings.
 var repairedBySecret = map[string]bool{"nosecret": true, "valref": true}
 
-// TestGate_RecordedReleases waits for each release in recordings of real controllers, starting at each second. It compares the gate with the objects: the gate
-// must not pass a release that is not ready at its newest generation, and must not fail one that later becomes ready at the same generation without a change by
-// a person. In the recordings, releases fail, are rolled back and retried, failed before and are repaired, and are Ready for a while at an earlier
-// generation.
+// TestGate_RecordedReleases waits for each release in recordings of real controllers. The gate of a release looks once a second. When its result has settled or
+// is final, the test compares it with the objects: the gate must not pass a release that is not ready at its newest generation, and must not fail one that later
+// becomes ready at the same generation without a change by a person. In the recordings, releases fail, are rolled back and retried, failed before and are
+// repaired, and are Ready for a while at an earlier generation.
 func TestGate_RecordedReleases(t *testing.T) {
 	for _, name := range []string{"kit-fsn1", "kit-hel1", "scenarios", "real-b-scenarios", "real-a-bootstrap"} {
 		t.Run(name, func(t *testing.T) {

@@ -23,7 +23,7 @@ const (
 	shownRows = 200
 )
 
-// WriteText writes the root causes of an answer, and after a timeout what is still open. Each line is safe to print.
+// WriteText writes what has failed, root causes first, and after a timeout also what is still open. Each line is safe to print.
 func (a *Answer) WriteText(w io.Writer, timedOut bool) error {
 	var b strings.Builder
 	listed := make(map[string]bool)
@@ -130,7 +130,7 @@ func (s *Source) Hint(now int64) string {
 	return text
 }
 
-// Changes returns a line for each object that differs from the answer before (nil: none).
+// Changes returns a line for each object, and for each source's revision, that differs from the answer before. It returns none if before is nil.
 func (a *Answer) Changes(before *Answer) []string {
 	if before == nil {
 		return nil
@@ -188,8 +188,8 @@ type junitDetail struct {
 	Text    string `xml:",chardata"`
 }
 
-// WriteJUnit writes the answer as a JUnit report: a suite for each region, a case for each object. An object that is not done is a failure, an open
-// one an error of type timeout.
+// WriteJUnit writes the answer as a JUnit report: a suite for each region, a case for each object, each other root cause and each missing object. Failed
+// objects and root causes are failures, open and missing objects are errors of type timeout.
 func (a *Answer) WriteJUnit(w io.Writer, flowID string) error {
 	all := junitSuites{Name: flowID}
 	suite := func(region string) *junitSuite {

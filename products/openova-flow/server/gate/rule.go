@@ -241,7 +241,7 @@ func (f *facts) fetch() []string {
 	return []string{"flux", "reconcile", "source", kind, f.node.Label, "-n", f.Namespace}
 }
 
-// sameVersion compares chart versions. It ignores the part after a plus sign, which helm-controller adds.
+// sameVersion compares chart versions. It ignores a leading v, and the part after a plus sign, which helm-controller adds. Empty versions are not equal.
 func sameVersion(a, b string) bool {
 	a, _, _ = strings.Cut(a, "+")
 	b, _, _ = strings.Cut(b, "+")

@@ -15,14 +15,16 @@ const (
 
 // Facts has the fields of a node's meta that matter for revisions (docs/meta.md). Its strings share memory with the node.
 type Facts struct {
-	Kind, Namespace, URL, Ref   string
-	Revision, Attempted, Origin string // of a Kustomization: last applied, last tried; of a source: current
-	AppliedBy                   string
-	ChartFrom                   string // the source's revision that the chart was built from
-	Ready                       string
-	Source                      Source // kind, namespace and name of the source that it names
-	Generation, Observed        int64  // newest generation, newest observed generation
-	UpdatedAt, ChangedSince     int64  // 0: unknown
+	Kind, Namespace, URL, Ref string
+	Revision                  string // of a source: current; of a Kustomization: last applied
+	Attempted                 string // of a Kustomization: last tried
+	Origin                    string // what the OCI artifact of Revision was built from
+	AppliedBy                 string
+	ChartFrom                 string // the source's revision that the chart was built from
+	Ready                     string
+	Source                    Source // kind, namespace and name of the source that it names
+	Generation, Observed      int64  // newest generation, newest observed generation
+	UpdatedAt, ChangedSince   int64  // 0: unknown
 }
 
 // ReadFacts reads the facts of a node in one pass over its meta.

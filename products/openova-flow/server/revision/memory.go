@@ -36,7 +36,7 @@ type SavedRelease struct {
 	NewGeneration bool   `json:"newGeneration,omitempty"`
 	HasRun        bool   `json:"hasRun,omitempty"`
 	Revision      string `json:"revision,omitempty"` // id of the revision that made it
-	Source        string `json:"source,omitempty"`   // id of the source of that
+	Source        string `json:"source,omitempty"`   // id of the source that had this revision
 }
 
 // SavedRevision is a revision.
@@ -115,8 +115,9 @@ func (r *tracked) saved() SavedRevision {
 	return s
 }
 
-// Resume restores the tracker of a flow from its nodes g and the memory m. It drops entries of m for absent nodes. If m is zero, because an earlier version
-// wrote none, the tracker observes the nodes for the first time, at the time at.
+// Resume restores the tracker of a flow from its nodes g and the memory m. It ignores the sources, Kustomizations and releases of m that the nodes lack; a
+// revision that only such sources had becomes a past one. If m is zero, because an earlier version wrote none, the tracker observes the nodes for the first
+// time, at the time at.
 func Resume(m Memory, g interface{ EachNode(f func(flow.Node) bool) }, at int64) *Tracker {
 	t := NewTracker()
 	var nodes []flow.Node

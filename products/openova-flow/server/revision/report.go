@@ -14,12 +14,12 @@ type State string
 
 // The states.
 const (
-	Fetched    State = "fetched"     // no Kustomization has tried it, or none uses the source
+	Fetched    State = "fetched"     // no Kustomization has tried it; if none uses the source: it has changed no release, and no chart was built from it
 	Applying   State = "applying"    // some Kustomization has not applied it
-	RollingOut State = "rolling-out" // all have applied it, but not everything that it changed is ready
+	RollingOut State = "rolling-out" // all have applied it, but one of them or a changed release is not ready, or a chart is from another revision
 	Done       State = "done"
 	Failed     State = "failed"    // a Kustomization that tried it, or a release that it changed, is broken
-	Overtaken  State = "overtaken" // the source moved on to another revision before it was done
+	Overtaken  State = "overtaken" // before it was done, the source moved on to another revision or was deleted
 )
 
 // Limits of the ids that a Region lists.
@@ -63,7 +63,7 @@ type Region struct {
 	OvertakenBy    string    `json:"overtakenBy,omitempty"`
 	Stale          bool      `json:"stale,omitempty"` // the region is stale, so this may be an old state
 
-	inputs *inputs // of Judge; nil: judged
+	inputs *inputs // what Judge needs; nil: State is set
 }
 
 // Ended is how far a revision was when its source moved on.
@@ -170,8 +170,8 @@ func (s *source) outcome(t *Tracker, p *part) *Ended {
 
 func first(ids []string, most int) []string { return slices.Clone(ids[:min(most, len(ids))]) }
 
-// Revisions returns the newest limit of the revisions that match, newest first. Judge has to complete those that a source has. Later changes of the tracker do
-// not affect the result.
+// Revisions returns the revisions that match, newest first, at most limit. Judge has to complete those that a source has. Later changes of the tracker do not
+// affect the result.
 func (t *Tracker) Revisions(match func(*Revision) bool, limit int) []Revision {
 	all := make([]*tracked, 0, len(t.revisions))
 	for _, r := range t.revisions {

@@ -235,7 +235,7 @@ func TestTracker_RevisionSeenAgain(t *testing.T) {
 	w.want(304, "a r1=done 1/1 @303", "b r1=done 1/1 @203")
 }
 
-// If one region returns to a revision that another region still has, only the first starts anew.
+// If one region returns to a revision that another region still has, it starts anew only in that region.
 func TestTracker_RevisionSeenAgainInOneRegion(t *testing.T) {
 	w := newHarness(t)
 	for _, region := range []string{"r1", "r2"} {

@@ -51,9 +51,6 @@ func address(url string) (host, path string) {
 	}
 	if name, begin, colon := strings.Cut(host, ":"); colon && !ok { // git@host:path
 		host, path = name, begin+"/"+path
-		if begin == "" {
-			path = strings.TrimPrefix(path, "/")
-		}
 	} else if scheme == "ssh" { // its port differs from that of https
 		host = name
 	}

@@ -27,17 +27,17 @@ type flowProgress struct {
 	count    int64  // entries of the flow up to last; -1: unknown
 	restored uint64 // entries up to it are not applied: the Seq of the restored checkpoint, or the end of a deleted incarnation; 0: neither
 
-	// Messages and bytes that the ring had received when the checkpoint was written.
+	// Messages and bytes that the ring had received when the restored checkpoint was written; 0 without one.
 	messages, bytes int64
 
 	checkpointed uint64        // the Seq of the newest checkpoint
 	pending      []uint64      // applied entries after checkpointed
-	pendingBytes int           // their size
+	pendingBytes int           // their size; approximate once a checkpoint has covered some
 	changed      chan struct{} // closed when checkpointed changes; nil: no waiter
 	queued       bool
 }
 
-// noteCheckpoints updates checkpointed from a flow's list.
+// noteCheckpoints records the newest checkpoint of a flow's list, and wakes throttle.
 func (p *flowProgress) noteCheckpoints(list checkpointList) {
 	if list.newest() <= p.checkpointed {
 		return
@@ -159,7 +159,7 @@ func (k *checkpointer) run(ctx context.Context, h *hub.Hub) {
 	}
 }
 
-// flush queues a checkpoint of every flow that needs one, and waits for all of them up to timeout.
+// flush queues a checkpoint of each flow that needs one, as many as the queue takes, and waits for all of them up to timeout.
 func (k *checkpointer) flush(timeout time.Duration) {
 	l := k.log
 	l.mu.Lock()
@@ -177,7 +177,7 @@ func (k *checkpointer) flush(timeout time.Duration) {
 	}
 }
 
-// checkpoint writes the current state of a flow.
+// checkpoint writes the current state of a flow, unless its newest checkpoint has it.
 func (k *checkpointer) checkpoint(ctx context.Context, h *hub.Hub, flowID string) {
 	l := k.log
 	k.applyMu.Lock()

@@ -146,8 +146,8 @@ func (k *checkpointer) list(ctx context.Context, flowID string) (list checkpoint
 	return list, err
 }
 
-// write writes a checkpoint and returns the list that is then current. If another replica has written a newer checkpoint, that list is
-// returned and this checkpoint is discarded.
+// write writes a checkpoint and returns the list that is then current. It discards the checkpoint if the list has one that is as new, or if the flow was
+// deleted after it.
 func (k *checkpointer) write(ctx context.Context, c *record.Checkpoint, ref checkpointRef) (checkpointList, error) {
 	l := k.log
 	var data bytes.Buffer
@@ -211,8 +211,8 @@ func isConflict(err error) bool {
 	return errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
 }
 
-// add appends a checkpoint and returns those that need not be kept any more. It returns nil if the list has one that is as new. The kept
-// checkpoints cover the ring, at distances no greater than the checkpoint interval.
+// add appends a checkpoint and returns those that need not be kept any more. It returns nil, and adds nothing, if the list has one that
+// is as new, or if the flow was deleted after ref. The kept checkpoints cover the ring, at distances no greater than the checkpoint interval.
 func (c *checkpointList) add(ref checkpointRef, cfg Config) (removed []checkpointRef) {
 	removed = []checkpointRef{}
 	if c.newest() >= ref.Seq || ref.Seq <= c.Ended {

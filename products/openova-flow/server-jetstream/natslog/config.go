@@ -19,7 +19,7 @@ type Config struct {
 
 	Acknowledged   uint64           // an entry known to be acknowledged: a stream that ends before it is damaged
 	OnAcknowledged func(seq uint64) // called from any goroutine for each acknowledged entry, before Append returns
-	OnRejected     func() error     // called every second while JetStream keeps rejecting changes; an error ends Run
+	OnRejected     func() error     // called at each check once JetStream has rejected several changes in a row; an error ends Run
 }
 
 func (c Config) withDefaults() Config {

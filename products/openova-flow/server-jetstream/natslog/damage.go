@@ -14,7 +14,7 @@ import (
 )
 
 // A damaged stream is found in three ways: it ends before an entry that was acknowledged (checkEnd), it gives a number twice (endDamaged), or an
-// entry's header names an earlier entry of its flow that is in neither the stream nor a checkpoint (missing).
+// entry's header (missing) or a checkpoint (finish) names an entry of the flow that is in neither the stream nor a readable checkpoint.
 
 // DamagedError reports that the stream or its checkpoints have lost acknowledged entries.
 type DamagedError struct{ Err error }
@@ -40,8 +40,8 @@ func (l *Log) awaitBroken(ctx context.Context) error {
 	}
 }
 
-// endDamaged ends Run because the stream gave a new entry a number that it had given before: the entries after that are lost. It notes the damage in
-// the bucket, so that no server starts with this stream again.
+// endDamaged ends Run because the stream gave a new entry a number that it had given before: the earlier entries from that number on are lost.
+// It notes the damage in the bucket, so that no server starts with this stream again.
 func (l *Log) endDamaged(seq, applied uint64) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Timeout)
 	defer cancel()
@@ -58,7 +58,7 @@ func (l *Log) endDamaged(seq, applied uint64) {
 // shortTimeout is how long a clustered stream may end too early before it counts as damaged: a leader that has been cut off may report less.
 const shortTimeout = 30 * time.Second
 
-// checkEnd returns an error if the stream has lost its last entries.
+// checkEnd returns an error if the stream has lost its last entries, or if endDamaged has noted in the bucket that it has lost some.
 func (c *consumer) checkEnd(ctx context.Context, lists map[string]checkpointList, info *jetstream.StreamInfo) error {
 	l := c.log
 	note, err := l.bucket.Get(ctx, l.keys(damageKind)+"lost")
@@ -92,7 +92,8 @@ func (p *flowProgress) after() string {
 	return strconv.FormatUint(p.last, 10) + " " + strconv.FormatInt(p.count, 10)
 }
 
-// missing compares an entry's afterHeader with what this hub has of the flow. It returns the entry up to which some are missing here, 0 for none.
+// missing compares an entry's afterHeader with what this hub has of the flow. It returns the entry up to which some are missing here, 0 for none. A count
+// that is unknown here is taken from the header.
 func (c *consumer) missing(header, flowID string) uint64 {
 	first, rest, ok := strings.Cut(header, " ")
 	if !ok {
@@ -125,7 +126,7 @@ func (c *consumer) missing(header, flowID string) uint64 {
 	return 0
 }
 
-// acceptMissing returns an error if entries of a flow up to one are lost. They are not if the flow was deleted afterwards.
+// acceptMissing returns an error if entries of a flow up to entry upTo are lost, unless the flow was deleted afterwards: then they are not needed.
 func (c *consumer) acceptMissing(ctx context.Context, flowID string, upTo uint64) error {
 	l := c.log
 	ended, err := c.endedAfter(ctx, flowID, upTo)

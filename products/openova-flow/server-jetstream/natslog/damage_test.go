@@ -299,8 +299,8 @@ func TestLog_FullStreamIsAnOutage(t *testing.T) {
 	if err := ingest(); err != nil {
 		t.Errorf("Ingest after the outage: %v", err)
 	}
-	if n := log.Unanswered(); n != 0 {
-		t.Errorf("%d unanswered changes after a successful one, want 0", n)
+	if n := log.Unacknowledged(); n != 0 {
+		t.Errorf("%d unacknowledged changes after a successful one, want 0", n)
 	}
 	limit(1)
 	for range 2 {

@@ -34,8 +34,8 @@ func (l *Log) Reading() bool {
 // Reloaded returns how many flows were loaded a second time because the stream had dropped entries meanwhile.
 func (l *Log) Reloaded() int64 { return l.reloaded.Load() }
 
-// Unanswered returns how many consecutive changes got no answer.
-func (l *Log) Unanswered() int64 { return l.unanswered.Load() }
+// Unacknowledged returns how many consecutive changes JetStream rejected or did not answer.
+func (l *Log) Unacknowledged() int64 { return l.unacknowledged.Load() }
 
 // Checkpoint writes a checkpoint of a flow.
 func (l *Log) Checkpoint(h *hub.Hub, flowID string) {

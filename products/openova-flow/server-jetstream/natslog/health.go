@@ -53,7 +53,7 @@ func (l *Log) monitor(ctx context.Context) error {
 			}
 			outage = fmt.Errorf("check of JetStream failed: %s", reason(err))
 		}
-		if outage == nil && (l.unanswered.Load() >= failureLimit || l.outage.Load() != nil) { // a server that rejects changes may still answer STREAM.INFO
+		if outage == nil && (l.unacknowledged.Load() >= failureLimit || l.outage.Load() != nil) { // a server that rejects changes may still answer STREAM.INFO
 			if err := l.tryChange(ctx); err != nil {
 				outage = fmt.Errorf("JetStream rejects changes: %s", reason(err))
 				if rejected++; rejected >= rejectedLimit && l.cfg.OnRejected != nil {

@@ -51,10 +51,10 @@ type Log struct {
 	inFlight  chan struct{}
 	tokens    atomic.Int64
 
-	unanswered atomic.Int64 // consecutive changes without an answer
-	broken     chan error   // receives the error of endDamaged
-	skipped    atomic.Int64 // flows restored from a checkpoint because of a gap
-	reloaded   atomic.Int64 // flows loaded a second time
+	unacknowledged atomic.Int64 // consecutive changes that JetStream rejected or did not answer
+	broken         chan error   // receives the error of endDamaged
+	skipped        atomic.Int64 // flows restored from a checkpoint because of a gap
+	reloaded       atomic.Int64 // flows loaded a second time
 
 	mu       sync.Mutex
 	applied  uint64                     // the last entry that is in the hub
@@ -218,10 +218,10 @@ func (l *Log) send(ctx context.Context, msg *nats.Msg, options ...jetstream.Publ
 	applied := l.lastApplied()
 	ack, err := l.js.PublishMsg(ctx, msg, append(options, jetstream.WithRetryAttempts(8), jetstream.WithRetryWait(250*time.Millisecond))...)
 	if err != nil {
-		l.unanswered.Add(1)
+		l.unacknowledged.Add(1)
 		return nil, err
 	}
-	l.unanswered.Store(0)
+	l.unacknowledged.Store(0)
 	if !ack.Duplicate && l.loaded.Load() && ack.Sequence <= applied {
 		l.endDamaged(ack.Sequence, applied)
 		return nil, errors.New("the stream has lost entries")

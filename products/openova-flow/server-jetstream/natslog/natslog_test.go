@@ -55,7 +55,7 @@ func start(t *testing.T, s *natsserver.Server, cfg hub.Config) *replica {
 	return r
 }
 
-// startWhole starts a replica that reads all entries of its flows. A checkpoint that another one makes of earlier messages may drop entries meanwhile.
+// startWhole starts replicas until one has read every entry of its flows. While one loads, a checkpoint by another replica may make the stream drop entries.
 func startWhole(t *testing.T, s *natsserver.Server, cfg hub.Config) *replica {
 	t.Helper()
 	for range 10 {

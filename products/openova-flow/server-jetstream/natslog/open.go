@@ -82,7 +82,7 @@ func (l *Log) tryOpen(ctx context.Context) error {
 }
 
 // lossless returns the configuration without the limits by which the stream would drop entries that no checkpoint contains yet, and whether it had
-// to change any. A size limit stays if the stream rejects new entries at the limit.
+// to change any, which it logs. A size limit stays if the stream rejects new entries at the limit.
 func (l *Log) lossless(cfg jetstream.StreamConfig) (jetstream.StreamConfig, bool) {
 	before := cfg
 	cfg.MaxAge, cfg.DiscardNewPerSubject = 0, false
@@ -93,7 +93,7 @@ func (l *Log) lossless(cfg jetstream.StreamConfig) (jetstream.StreamConfig, bool
 	changed := cfg.MaxAge != before.MaxAge || cfg.DiscardNewPerSubject != before.DiscardNewPerSubject || cfg.MaxMsgsPerSubject != before.MaxMsgsPerSubject ||
 		cfg.MaxMsgs != before.MaxMsgs || cfg.MaxBytes != before.MaxBytes
 	if changed {
-		l.cfg.Logger.Warn("removed unsafe JetStream limits, which drop entries without a checkpoint", "stream", cfg.Name, "maxAge", before.MaxAge,
+		l.cfg.Logger.Warn("removing unsafe JetStream limits, which drop entries without a checkpoint", "stream", cfg.Name, "maxAge", before.MaxAge,
 			"maxBytes", before.MaxBytes, "maxMsgs", before.MaxMsgs, "maxMsgsPerSubject", before.MaxMsgsPerSubject)
 	}
 	return cfg, changed

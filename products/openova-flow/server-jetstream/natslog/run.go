@@ -15,7 +15,8 @@ const (
 )
 
 // Run applies the log's entries to a hub until ctx ends, then writes the missing checkpoints. It returns an error only if a retry cannot help:
-// the log is damaged, the stream belongs to another program or was created again, or a later version has written to it.
+// the log is damaged, its stream or bucket was deleted or created again, the stream belongs to another program, a later version has written to it, or
+// Config.OnRejected returned an error.
 func (l *Log) Run(ctx context.Context, h *hub.Hub) error {
 	if err := l.open(ctx); err != nil || ctx.Err() != nil {
 		return err

@@ -244,7 +244,7 @@ func (sub *subscriber) has(snapshot string) bool {
 	return sub.state != nil && sub.state.Snapshot().JSON() == snapshot
 }
 
-// onceEach checks that no message is in the ring twice. Each message contains a unique number.
+// onceEach checks that no message is in the ring twice. Each message of an emitter contains a unique number.
 func onceEach(t *testing.T, p *process, id string) {
 	t.Helper()
 	var held struct {

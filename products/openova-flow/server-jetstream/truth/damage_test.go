@@ -17,7 +17,7 @@ const (
 	bucketFiles = "jetstream/$G/streams/KV_openova-flow-checkpoints"
 )
 
-// damaged lists the changes to a server's files. do fails if it changes nothing.
+// damaged lists the changes to a server's files.
 var damaged = []struct {
 	name     string
 	lossless bool // no acknowledged message is lost

@@ -130,7 +130,7 @@ func (w *writer) step() error {
 		}
 		return deleteUntil204(w.p, id)
 	}
-	// The first message writes a node that the next 500 do not overwrite: it shows a lost message.
+	// The first message writes a node that is not written again before n has grown by 500: it shows a lost message.
 	lines := []string{fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"p%d","flowId":%q,"label":"l","status":"n%d","startedAt":%d}]}`, w.n%500, w.id, w.n, 1790000000000+w.n)}
 	if w.r.IntN(3) == 0 {
 		lines = append(lines, fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"source","flowId":%q,"label":"l","region":"r","status":"s","meta":{"kind":"GitRepository","namespace":"n","url":"https://h/p","revision":"main@sha1:%040d","ready":"True"}}]}`, w.id, w.n))

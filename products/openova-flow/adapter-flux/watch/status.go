@@ -164,8 +164,8 @@ func (b *board) logProblem(t *target) {
 	}
 }
 
-// review closes identified and calls completed when their conditions hold. Once each target has an answer, it also calls changed if the Info has changed.
-// b.mu is held.
+// review closes identified when the identity is settled. Once the first request for each target has ended, it calls changed if the Info has changed, and
+// then completed, once, if isComplete. b.mu is held.
 func (b *board) review() {
 	for _, t := range b.targets {
 		if t.kind == identity && t.settled(time.Now(), b.settleAfter) {

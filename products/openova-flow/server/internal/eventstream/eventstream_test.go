@@ -2,6 +2,7 @@ package eventstream_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -149,6 +150,28 @@ func TestWrite_EndIsCalledOnceWhenTheClientGoes(t *testing.T) {
 			t.Errorf("End was called %d times", n)
 		}
 	})
+}
+
+func TestShutdown_DisconnectsWhenItsContextEnds(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has the fast writer")
+	}
+	var streams eventstream.Writer
+	e := start(t, func(cfg eventstream.Config) eventstream.Writer { streams = eventstream.NewFast(cfg); return streams }, time.Hour)
+	_, in := e.subscribe()
+	event(in)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	returned := make(chan struct{})
+	go func() { streams.Shutdown(ctx); close(returned) }() // before Config.Done is closed
+	select {
+	case <-returned:
+	case <-time.After(within):
+		t.Fatal("Shutdown has not returned")
+	}
+	if n := e.ended.Load(); n != 1 {
+		t.Errorf("End was called %d times", n)
+	}
 }
 
 // TestWrite_SubscriberBelowTheMinimumRateIsDisconnected has a client read steadily, so that it never stalls, but take five times the allowed time.

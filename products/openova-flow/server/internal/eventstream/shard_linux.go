@@ -141,7 +141,7 @@ func (s *shard) wake() {
 	}
 }
 
-// run serves the subscribers until Config.Done is closed and the last one is disconnected.
+// run serves the subscribers until Config.Done or abort is closed and the last one is disconnected.
 func (s *shard) run() {
 	defer s.poller.close()
 	timer := time.NewTimer(time.Hour)
@@ -163,7 +163,7 @@ func (s *shard) run() {
 			done = nil
 			s.endAll(false)
 		case <-abort:
-			abort, s.aborted = nil, true
+			abort, done, s.aborted = nil, nil, true
 			s.endAll(true)
 		}
 		s.now = time.Since(s.started)

@@ -7,7 +7,8 @@ import (
 	"sync"
 )
 
-// deliverAtMost is the approximate number of bytes after which one Take stops.
+// deliverAtMost is the approximate number of bytes of messages after which one Take stops. A snapshot is delivered whole, and so is all that
+// selection.begin returns.
 const deliverAtMost = 256 << 10
 
 // Reader is the cursor of a subscriber in one flow, which need not exist yet, or in a selection. One goroutine at a time may use it. It must be closed.
@@ -41,12 +42,13 @@ type Delivery struct {
 	Ended  bool     // the flow was deleted: end the stream
 	Since  int64    // when the oldest message was applied, Unix milliseconds; 0 for snapshots and for messages before the reader was up to date
 
-	source   source // whose readers may adopt the delivery; nil: none
-	after    int64  // at of a Reader before the delivery
-	upTo     int64  // and after it
-	cursor   int64
-	messages int64
-	keep     *Delivery // keeps selection.latest alive while a reader holds a copy
+	source    source // whose readers may adopt the delivery; nil: none
+	after     int64  // at of a Reader before the delivery
+	upTo      int64  // and after it
+	cursor    int64
+	messages  int64
+	snapshots int64     // of created and restored flows
+	keep      *Delivery // keeps selection.latest alive while a reader holds a copy
 }
 
 // Follow returns a Reader of a flow. With resume, lastSeq is the sequence number of the last message that the client has: the reader continues after it if
@@ -104,6 +106,7 @@ func (r *Reader) Adopt(d Delivery) bool {
 	}
 	r.at, r.cursor, r.live = d.upTo, max(r.cursor, d.cursor), true
 	r.hub.Stats.Frames.Add(d.messages)
+	r.hub.Stats.Snapshots.Add(d.snapshots)
 	return true
 }
 

@@ -203,13 +203,20 @@ func (s *selection) next(r *Reader) (d Delivery, ok bool) {
 			d.cursor = seq
 		}
 		out.event(seq, e)
-		if d.messages++; d.Since == 0 && r.live {
+		switch e.kind {
+		case snapshotEvent:
+			d.snapshots++
+		case messageEvent:
+			d.messages++
+		}
+		if d.Since == 0 && r.live {
 			d.Since = e.at
 		}
 	}
 	d.Frames = out.frames()
 	r.at, r.cursor, r.live = d.upTo, d.cursor, r.live || !d.More
 	s.hub.Stats.Frames.Add(d.messages)
+	s.hub.Stats.Snapshots.Add(d.snapshots)
 	shared := &d
 	shared.keep = shared
 	p := weak.Make(shared)

@@ -386,6 +386,26 @@ func TestFollowMany_LargeNewFlowKeepsPositions(t *testing.T) {
 	expect(t, "after a large flow", events(r), "large/snapshot*", "large/regions", "f1/upsert-nodes*")
 }
 
+// TestFollowMany_CountsSnapshotsAndMessages creates, changes and deletes a flow while two subscribers follow.
+func TestFollowMany_CountsSnapshotsAndMessages(t *testing.T) {
+	h := hub.New(hub.Config{})
+	readers := []*hub.Reader{followMany(t, h, all, 0, false), followMany(t, h, all, 0, false)}
+	counted := func(what string, change func(), snapshots, messages int64) {
+		t.Helper()
+		change()
+		for _, r := range readers {
+			events(r)
+		}
+		if s, m := h.Stats.Snapshots.Load(), h.Stats.Frames.Load(); s != snapshots || m != messages {
+			t.Errorf("%s: Stats has %d snapshots and %d messages, want %d and %d", what, s, m, snapshots, messages)
+		}
+	}
+	counted("before the flow exists", func() {}, 0, 0)
+	counted("created", func() { putNodes(t, h, "a", "n") }, 2, 0)
+	counted("changed", func() { putNodes(t, h, "a", "n") }, 2, 2)
+	counted("deleted", func() { _, _ = h.Delete("a") }, 2, 2)
+}
+
 // TestFollowMany_QuietSelectionKeepsItsPosition has the journal drop events of other flows first, then events of the selection.
 func TestFollowMany_QuietSelectionKeepsItsPosition(t *testing.T) {
 	h := hub.New(hub.Config{JournalEntries: 16})

@@ -71,7 +71,8 @@ func (h *Hub) RaiseLastSeq(seq int64) {
 
 // Load restores the flows of a saved state in a hub without flows. Messages confirmed after the save are lost. So each flow gets a new incarnation,
 // which makes emitters compare and send again, and a sequence number above all assigned ones, below which no reader can resume. Each flow counts as
-// active now, since no emitter could reach it meanwhile, and each of its regions is stale. Limits are not checked.
+// active now, since no emitter could reach it meanwhile, and each of its regions is stale. Claims of flows that do not exist are treated the same. Limits
+// are not checked.
 func (h *Hub) Load(s *record.SavedState) {
 	h.RaiseLastSeq(s.LastSeq + record.Unsaved)
 	for _, c := range s.Flows {
@@ -79,8 +80,9 @@ func (h *Hub) Load(s *record.SavedState) {
 	}
 }
 
-// Replace sets a flow to a checkpoint, with its incarnation and sequence numbers, whatever its present state. It is for a hub with a Log: the
-// checkpoint contains all entries of the flow up to some entry; later ones are then applied to it. Limits are not checked.
+// Replace sets a flow to a checkpoint, with its incarnation and sequence numbers. It is for a hub with a Log: the checkpoint contains all entries of the
+// flow up to some entry; later ones are then applied to it. A flow of another incarnation must be deleted before, which ends its readers. Limits are not
+// checked.
 func (h *Hub) Replace(c *record.Checkpoint) { h.restore(c, false) }
 
 func (h *Hub) restore(c *record.Checkpoint, restarted bool) {
@@ -95,6 +97,9 @@ func (h *Hub) restore(c *record.Checkpoint, restarted bool) {
 	t.replaceClaims(claims.Restore(c.Claims, t.hub.nowMs(), restarted))
 	t.renewedAt = c.LastActivity
 	t.activeAt.Store(c.LastActivity)
+	if restarted {
+		t.activeAt.Store(h.nowMs())
+	}
 }
 
 // stateOf returns the folded state in a checkpoint. It derives the FlowInstance again, because another version may have derived it differently.

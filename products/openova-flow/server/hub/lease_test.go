@@ -537,6 +537,22 @@ func TestCheckpoint_KeepsClaims(t *testing.T) {
 	})
 }
 
+// TestLoad_KeepsOldClaimsUntilTheyCanBeRenewed loads a state after a pause longer than the idle timeout, in which no cluster could renew its claim.
+func TestLoad_KeepsOldClaimsUntilTheyCanBeRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New(hub.Config{})
+		lease := mustClaim(t, h, "fsn1", "one") // of a flow that does not exist
+		state := save(t, h)
+		time.Sleep(100 * time.Hour)
+		restarted := hub.New(hub.Config{})
+		restarted.Load(state)
+		hub.DropIdle(restarted)
+		if again := mustClaim(t, restarted, "fsn1", "one"); again.ID != lease.ID {
+			t.Error("the claim was dropped before its cluster could renew it")
+		}
+	})
+}
+
 func TestRun_KeepsAFlowWhoseClaimHasNotExpired(t *testing.T) {
 	bubble(t, hub.Config{IdleTimeout: time.Minute}, func(t *testing.T, h *hub.Hub) {
 		ingest(t, h, upsert(t, "a", "running"))

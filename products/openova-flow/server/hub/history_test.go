@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 // TestHistory_BaseIsTheFoldOfEvictedMessages ingests random messages, some with escaped ids, and compares the base of the history with the fold of the
@@ -65,6 +67,29 @@ func TestHistory_BaseIsTheFoldOfEvictedMessages(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestHistory_WhileTheFlowChanges reads the history while messages are pushed into the same segment of the ring. A fault shows only with the
+// race detector.
+func TestHistory_WhileTheFlowChanges(t *testing.T) {
+	h := hub.New(hub.Config{})
+	ingest(t, h, upsert(t, "a", "0"))
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range 200 {
+			if _, err := h.Ingest(record.Post{FlowID: "F", Messages: []*flow.Message{flow.UpsertNodes(flow.Node{ID: "a", FlowID: "F", Label: "l", Status: fmt.Sprint(i)})}}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	wg.Go(func() {
+		for range 200 {
+			if past, err := h.History("F", h.LastSeq()-20, 0); err != nil || past.Base == nil {
+				t.Errorf("%+v, %v", past, err)
+			}
+		}
+	})
+	wg.Wait()
 }
 
 // TestHistory_BaseHoldsANodeOnce: of a node that is updated again and again, the hub holds its present state and its state in the base, and no other.

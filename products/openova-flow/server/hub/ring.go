@@ -11,7 +11,7 @@ const (
 	maxSegment = 64 << 10
 )
 
-// segment is a buffer of encoded frames. Written bytes never change, so readers may hold slices of it without a lock.
+// segment is a buffer of encoded frames. Written bytes never change, so readers may hold slices of it without a lock; taking a slice needs t.mu.
 type segment struct{ buf []byte }
 
 // entry is one message of the ring. It has only the encoded frame, since most messages are never decoded again.
@@ -33,7 +33,7 @@ type ring struct {
 	entries []entry // oldest first, from start on
 	start   int
 	bytes   int
-	evicted int64 // sequence number of the newest evicted message, 0 when there is none
+	evicted int64 // sequence number of the newest message that left the ring or, in a restored flow, was never in it; 0 when there is none
 }
 
 func (r *ring) live() []entry { return r.entries[r.start:] }
@@ -67,7 +67,8 @@ func (r *ring) push(seq, at int64, event, text string, drop func(entry)) entry {
 	return e
 }
 
-// room returns a segment with room for n bytes: the newest one, or a new one. A new one is twice as large while the ring has frames in the newest.
+// room returns a segment with room for n bytes: the newest one, or a new one. A new one is twice as large as the newest, up to maxSegment, and starts again
+// at minSegment when the ring is empty.
 func (r *ring) room(n int) *segment {
 	size := minSegment
 	if live := r.live(); len(live) > 0 {

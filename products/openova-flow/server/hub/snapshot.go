@@ -153,12 +153,11 @@ func (h *Hub) History(flowID string, after int64, limit int) (History, error) {
 	}
 	live := t.ring.live()
 	wanted := t.ring.after(after)
-	before := append([]entry(nil), live[:len(live)-len(wanted)]...)
+	before := eventsOf(live[:len(live)-len(wanted)])
 	if limit > 0 && len(wanted) > limit {
 		wanted = wanted[:limit]
 	}
-	wanted = append([]entry(nil), wanted...)
-	out := History{Head: t.last, Incarnation: t.incarnation, BaseSeq: t.ring.evicted, Events: make([]Event, 0, len(wanted))}
+	out := History{Head: t.last, Incarnation: t.incarnation, BaseSeq: t.ring.evicted, Events: eventsOf(wanted)}
 	if out.BaseSeq == 0 {
 		out.BaseSeq = t.born - 1
 	}
@@ -177,15 +176,23 @@ func (h *Hub) History(flowID string, after int64, limit int) (History, error) {
 		state := flow.NewState(flowID, born)
 		state.Apply(base)
 		for _, e := range before {
-			state.ApplyAgain(string(e.text()))
-			out.BaseSeq = e.seq
+			state.ApplyAgain(string(e.Message))
+			out.BaseSeq = e.Seq
 		}
 		base = state.Collect()
 	}
 	base.Sort()
 	out.Base = json.RawMessage(base.JSON())
-	for _, e := range wanted {
-		out.Events = append(out.Events, Event{Seq: e.seq, At: e.at, Message: e.text()})
-	}
 	return out, nil
+}
+
+// eventsOf returns entries as Events, which may be read without the lock. t.mu is held, at least for reading, since push changes
+// the length of a segment.
+func eventsOf(entries []entry) []Event {
+	events := make([]Event, 0, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		events = append(events, Event{Seq: e.seq, At: e.at, Message: e.text()})
+	}
+	return events
 }

@@ -164,9 +164,10 @@ func fairShare(problems []insight.Problem, most int) []insight.Problem {
 
 // listed returns the first ids as text, and how many more of total there are.
 func listed(ids []string, total int) string {
-	text := strings.Join(ids[:min(shownProblemIDs, len(ids))], ", ")
-	if total > shownProblemIDs {
-		text += fmt.Sprintf(" and %d more", total-shownProblemIDs)
+	ids = ids[:min(shownProblemIDs, len(ids))]
+	text := strings.Join(ids, ", ")
+	if more := total - len(ids); more > 0 {
+		text = strings.TrimPrefix(fmt.Sprintf("%s and %d more", text, more), " ")
 	}
 	return text
 }

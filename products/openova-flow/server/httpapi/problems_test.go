@@ -124,6 +124,9 @@ func TestProblems_BytesOfIDsAreBounded(t *testing.T) {
 	check(most / size)
 	waits("r1/a" + strings.Repeat("x", 2*most)) // is first in the list
 	check(0)
+	if a := e.do("GET", "/v1/flows/F/problems", "", "Accept", "text/plain"); !strings.Contains(a.body, fmt.Sprintf("blocks %d: and %[1]d more\n", blocked+1)) {
+		t.Errorf("without an id that is short enough: %.500s", a.body)
+	}
 	e.post(fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":"F","label":"a","status":"failed","region":"r2"}]}`, "r2/"+strings.Repeat("x", 2*most)))
 	if a := e.do("GET", "/v1/flows/F/problems?region=r2", ""); !strings.Contains(a.body, `"ids":["r2/xxx`) {
 		t.Errorf("a root with a long id: %.200s", a.body)

@@ -27,7 +27,7 @@ type claim struct {
 	ttl                    int64 // milliseconds
 	renewedAt              int64 // when it was last renewed
 	since                  int64 // start of its current unbroken series of renewals
-	staleSince             int64 // when it expired; 0: it has not, at the time of the last Expire
+	staleSince             int64 // when it expired; 0: it has not, at the last Expire or Restore
 	loaded                 int64 // when a hub loaded it from a file; 0 once it is renewed
 	refused                *attempt
 }
@@ -83,8 +83,9 @@ func (s *Set) Has(region string) bool {
 	return found
 }
 
-// Claim gives a cluster the lease of a region, or renews it: a cluster gets the same lease until the claim is dropped. newLease makes the id of a
-// new lease. If another cluster holds the region, Claim records the attempt and fails with a *HeldError.
+// Claim gives a cluster the lease of a region, or renews it: a cluster gets the same lease until the claim is dropped or taken over. newLease
+// makes the id of a new lease. If another cluster holds the region, Claim records the attempt and fails with a *HeldError; but if that claim has
+// expired and q.Admin is set, the cluster takes the region over.
 func (s *Set) Claim(q record.Claim, now int64, newLease func() string) (Lease, error) {
 	ttl := cmp.Or(q.TTL, record.DefaultTTL)
 	at, found := s.find(q.Region)
@@ -182,7 +183,7 @@ func (s *Set) StaleLastSeen() map[string]int64 {
 }
 
 // Digest returns a digest of the state of the claims, without the times of the last renewal and attempt: 0 for no claims, never negative, and the same
-// at all hubs of a log.
+// at all hubs of a log for which the same claims have expired.
 func (s *Set) Digest() int64 {
 	if len(s.list) == 0 {
 		return 0

@@ -28,8 +28,8 @@ func (*LeaseError) Error() string {
 	return "the flow has no claim with this lease; claim the region again, then repeat the request with the new lease"
 }
 
-// Claim gives a cluster the lease of a region, or renews it: a cluster gets the same lease until the claim is dropped. It fails with a
-// *claims.HeldError if another cluster holds the region, with a *LimitError, or with an error of Log.Append.
+// Claim gives a cluster the lease of a region, or renews it: see claims.Set.Claim. It fails with a *claims.HeldError if another cluster
+// holds the region, with a *LimitError, or with an error of Log.Append.
 func (h *Hub) Claim(q record.Claim) (claims.Lease, error) {
 	if err := h.admitsClaim(q); err != nil {
 		return claims.Lease{}, err

@@ -14,7 +14,7 @@ type Config struct {
 	RingCapacity     int           // messages held for each flow
 	RingBytes        int           // bytes of frames held for each flow
 	JournalEntries   int           // changes of all flows held for streams of several flows
-	JournalBytes     int           // bytes of their frames
+	JournalBytes     int           // approximate bytes of these changes
 	MaxFlows         int           // flows
 	MaxNodes         int           // nodes of a flow
 	MaxRelationships int           // relationships of a flow
@@ -24,7 +24,7 @@ type Config struct {
 	MaxSubscribers   int           // streams
 	MaxEmitters      int           // emitters that a flow remembers for each set of regions that callers are bound to
 	MaxRegions       int           // claimed regions of a flow
-	IdleTimeout      time.Duration // a flow without a message or a renewal for this long is dropped
+	IdleTimeout      time.Duration // a flow without a message or a renewal for this long is dropped, unless it has a fresh claim
 
 	Now func() time.Time // the clock
 	Log Log              // orders the changes of several hubs; nil: this hub orders its own
@@ -58,8 +58,6 @@ func (c Config) withDefaults() Config {
 var (
 	// ErrNoFlow: the flow does not exist.
 	ErrNoFlow = errors.New("this flow does not exist: nothing was ever posted to it, or it was deleted")
-	// ErrClosed: the hub is shutting down.
-	ErrClosed = errors.New("the server is shutting down")
 	// ErrRepeated is returned by Log.Append for a command with an ID that is already in the log.
 	ErrRepeated = errors.New("the log has this command already")
 )

@@ -45,7 +45,7 @@ type Stats struct {
 	PutBack   atomic.Int64    // foreign relationships restored after a deletion by a caller bound to regions
 	Frames    atomic.Int64    // messages handed to readers, without snapshots
 	Snapshots atomic.Int64    // snapshot frames handed to readers; GET /snapshot is not counted
-	Resyncs   atomic.Int64    // snapshot frames that replaced evicted messages
+	Resyncs   atomic.Int64    // snapshot frames in place of messages that a reader had missed
 	Dropped   atomic.Int64    // flows dropped after the idle timeout
 
 	Saves, SaveFailures, SavedAt, StatesSetAside atomic.Int64 // written by package app, which saves the hub to a file; SavedAt in Unix seconds
@@ -198,10 +198,10 @@ func (h *Hub) RecordActivity(flowID string) {
 	}
 }
 
-// Changes returns a number that changes whenever the output of Save would.
+// Changes returns a number that changes whenever the output of Save would in more than the last sequence number.
 func (h *Hub) Changes() int64 { return h.changes.Load() }
 
-// Run drops flows that are idle for longer than the idle timeout, until ctx ends.
+// Run drops idle flows, and old claims of flows that do not exist, until ctx ends (dropIdle).
 func (h *Hub) Run(ctx context.Context) {
 	tick := time.NewTicker(min(time.Minute, max(h.cfg.IdleTimeout/4, time.Millisecond)))
 	defer tick.Stop()
@@ -215,8 +215,8 @@ func (h *Hub) Run(ctx context.Context) {
 	}
 }
 
-// dropIdle drops flows without a message or a renewal within the idle timeout, and expired claims of flows that do not exist. With a Log it
-// also puts renewals into the log that only this hub has seen.
+// dropIdle drops flows without a message or a renewal within the idle timeout and without a fresh claim, and under the same conditions the claims of flows
+// that do not exist. With a Log it also puts renewals into the log that only this hub has seen.
 func (h *Hub) dropIdle() {
 	limit := h.nowMs() - h.cfg.IdleTimeout.Milliseconds()
 	var commands []record.Command

@@ -22,7 +22,8 @@ type graphs struct {
 }
 
 // Insight returns the judged flow, the time of the judgement (Unix milliseconds), and the flow's incarnation; or ErrNoFlow. A stale region is judged at the
-// time when it was last seen. The graph takes time in proportion to the flow's size, and is computed once for each head.
+// time when it was last seen. The graph takes time in proportion to the flow's size. Calls at the same head share it while it is
+// in memory (graphs).
 func (h *Hub) Insight(flowID string) (v *insight.View, now int64, incarnation string, err error) {
 	t, err := h.read(flowID)
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 // Log puts the changes of one or more hubs into one order, so that all of them reach the same state. A hub with a Log (Config.Log) is changed only
 // by Apply. The methods of a Log may be called from any goroutine.
 type Log interface {
-	// Append adds a command to the log, waits until this hub has applied it, and returns the outcome. After an *UnavailableError or a
-	// *TooLargeError the command may still be applied later; a Post with a Stamp may be repeated then. ErrRepeated means that the log already has
-	// a command with the same ID, and that this hub has applied that one.
+	// Append adds a command to the log, waits until this hub has applied it, and returns the outcome. After an *UnavailableError the command may
+	// still be applied later; a Post with a Stamp may be repeated then. After a *TooLargeError it is not applied. ErrRepeated means that the log
+	// already has a command with the same ID, and that this hub has applied that one.
 	Append(record.Command) (Outcome, error)
 	// Sync waits until this hub has applied every command that any hub acknowledged before the call. It fails with an *UnavailableError if that is
 	// not certain.

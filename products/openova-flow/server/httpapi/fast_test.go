@@ -128,9 +128,8 @@ func TestShutdown_StreamsEndAtAFrame(t *testing.T) {
 	onBothWriters(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		e.post(upsert(node("a", strings.Repeat("x", 900_000))))
-		conn, in := e.raw(streamF)
+		_, in := e.raw(streamF)
 		e.post(upsert(node("b", strings.Repeat("y", 900_000))))
-		_ = conn
 		until(t, "it has begun", func() bool { return e.hub.Stats.Snapshots.Load() > 0 })
 		e.hub.Close()
 		body, err := io.ReadAll(in)

@@ -63,7 +63,7 @@ func awaitHeartbeat(t testing.TB, conn net.Conn) {
 // middleware would keep twice as much.
 func TestMeasure_IdlePortableStreamStack(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{StreamMode: httpapi.StreamPortable})
-	if heap, stack := e.idle(200); stack > 15<<10 { // halfway, since pieces of spans are counted too
+	if heap, stack := e.idle(200); stack > 15<<10 { // halfway between the two, since parts of spans are counted too
 		t.Errorf("an idle stream has %d bytes of stack and %d of heap", stack, heap)
 	}
 }

@@ -84,7 +84,7 @@ func (s *Server) underBasePath(next http.Handler) http.Handler {
 const emptySegment = "%FF"
 
 // literalSegments percent-encodes empty segments, . and .. of a path, because the mux would redirect such a path before any handler runs. As a flow id they
-// are then refused; elsewhere they match no route.
+// are then refused. As a region, . and .. are taken literally, and an empty one is refused. Elsewhere they match no route.
 func literalSegments(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := r.URL.Path; r.URL.RawPath == "" && strings.HasPrefix(p, "/") && !strings.HasSuffix(p, "/") && !strings.Contains(p, "//") && !strings.Contains(p, "/.") {
@@ -193,7 +193,7 @@ func wholeQuery(next http.Handler) http.Handler {
 // handler answers a request of a caller with a valid credential.
 type handler func(w http.ResponseWriter, r *http.Request, g *auth.Grant)
 
-// authenticated calls f for callers with a valid credential, once the server has loaded its flows.
+// authenticated calls f for callers with a valid credential, below /v1/ only once the server has loaded its flows.
 func (s *Server) authenticated(f handler) http.Handler {
 	return wholeQuery(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g, err := s.cfg.Auth.Authenticate(r)

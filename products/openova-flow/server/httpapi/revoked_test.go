@@ -26,7 +26,7 @@ func testStreamsEndWithTheirCredential(t *testing.T, mode string) {
 	open := func(caller entry, path string) *subscriber {
 		t.Helper()
 		sub := e.watch(path, caller.bearer()...)
-		for range map[bool]int{true: 3, false: 2}[strings.HasPrefix(path, "/v1/stream")] { // heartbeat, flows, the first snapshot
+		for range map[bool]int{true: 3, false: 2}[strings.HasPrefix(path, "/v1/stream")] { // heartbeat, flows, regions
 			sub.next()
 		}
 		return sub

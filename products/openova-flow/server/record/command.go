@@ -77,7 +77,7 @@ type Kind string
 const (
 	KindPost         Kind = "post"          // fold messages
 	KindDelete       Kind = "delete"        // delete a flow
-	KindDeleteRegion Kind = "delete-region" // remove the nodes of a region
+	KindDeleteRegion Kind = "delete-region" // remove the nodes and the claim of a region
 	KindIdle         Kind = "idle"          // delete an idle flow, unless it has been active since
 	KindActivity     Kind = "heard"         // record that an emitter of the flow is active
 	KindClaim        Kind = "claim"         // claim a region of a flow
@@ -87,7 +87,7 @@ const (
 // Command is a change of a hub, as stored in a hub.Log.
 type Command struct {
 	Kind         Kind
-	Post         Post   // for KindPost; other kinds use its FlowID, KindIdle and KindActivity also its IfIncarnation
+	Post         Post   // for KindPost; other kinds except KindClaim and KindNumber use its FlowID, KindIdle also its IfIncarnation
 	Region       string // for KindDeleteRegion
 	Claim        Claim  // for KindClaim
 	LastActivity int64  // for KindIdle and KindActivity: when the flow was last active, Unix milliseconds

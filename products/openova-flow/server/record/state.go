@@ -223,8 +223,8 @@ type SavedState struct {
 	Flows   []*Checkpoint
 }
 
-// ReadState reads a saved state, up to the end of r. On failure it returns nil and an error with the line, which wraps ErrNewerState for a state of a
-// newer version.
+// ReadState reads a saved state, up to the end of r. On failure it returns nil and an error: ErrNewerState for a state of a newer version, else one with
+// the line.
 func ReadState(r io.Reader) (*SavedState, error) {
 	return ReadLimitedState(r, math.MaxInt64)
 }

@@ -79,7 +79,7 @@ func newTrack(n *flow.Node, g Graph, before *track) track {
 	return t
 }
 
-// unready reports whether the node is a Kustomization that is not ready. A rollout with one ends as Incomplete.
+// unready reports whether the node is a Kustomization that is neither ready nor suspended. With one, no rollout ends as Succeeded.
 func (n *track) unready() bool {
 	return n.kind == "Kustomization" && n.status != flow.StatusSucceeded && !n.suspended
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Memory is the state of a Tracker, without what can be read from the nodes of its flow. Resume restores the tracker. It can be
-// encoded with encoding/json, and shares no memory with the tracker.
+// encoded with encoding/json. It shares the ended rollouts with the tracker, so they must not be changed.
 type Memory struct {
 	Containers []string  `json:"groups"`           // ids of the nodes that were containers at their last message; nil: unknown
 	Active     []string  `json:"active,omitempty"` // ids of the active nodes
@@ -42,8 +42,8 @@ func (t *Tracker) Memory() Memory {
 	return m
 }
 
-// Resume restores the tracker of a flow that has the nodes of g. Ids in m without a node are ignored. If m.Containers is nil, the containers of
-// g are used: an earlier version stored its containers under another key, and took contains edges across regions into account.
+// Resume restores the tracker of a flow that has the nodes of g. Ids in m.Containers and m.Active without a node are ignored. If m.Containers
+// is nil, the containers of g are used: an earlier version stored its containers under another key, and took contains edges across regions into account.
 func Resume(m Memory, g interface {
 	Graph
 	EachNode(f func(flow.Node) bool)

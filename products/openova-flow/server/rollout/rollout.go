@@ -1,5 +1,5 @@
 // Package rollout finds the rollouts of a flow. A flow is an environment that may exist for years; a rollout is one period of
-// activity in it. It begins when a release starts a run while no rollout is open. It ends when no node has been active for Quiet.
+// activity in it. It begins when a node starts a run while no rollout is open. It ends when no node has been active for Quiet.
 //
 // Times come from the nodes where possible, so that a history that arrives all at once, for example after a restart of the
 // server, gives the same rollouts. The package reads no clock.
@@ -43,7 +43,7 @@ type Rollout struct {
 	StartedAt     int64     `json:"startedAt"`
 	EndedAt       flow.Time `json:"endedAt,omitzero"` // absent while it is open
 	Outcome       string    `json:"outcome"`
-	Members       []Member  `json:"members"`       // releases that ran or waited in it, in the order in which they joined
+	Members       []Member  `json:"members"`       // nodes that ran or waited in it, in the order in which they joined
 	AlreadyBroken []string  `json:"alreadyBroken"` // ids of nodes that had failed before it began and did not run in it; limited by keepBroken and keepBrokenOfRegion
 }
 
@@ -270,7 +270,7 @@ func (t *Tracker) failing() []*track {
 	return t.failed
 }
 
-// update copies the track of a node to its member in the open rollout.
+// update records whether a node is active, and copies its track to its member in the open rollout.
 func (t *Tracker) update(n *track, arrival int64) {
 	if n.activeAt(arrival) {
 		if t.active == nil {
@@ -447,8 +447,8 @@ func (t *Tracker) outcome(o *openRollout) string {
 	return outcome
 }
 
-// Rollouts returns the rollouts at instant now (Unix milliseconds), newest first. The result shares no memory with the tracker. A
-// call changes nothing: later results do not depend on it.
+// Rollouts returns the rollouts at instant now (Unix milliseconds), newest first. The result must not be changed, since
+// the tracker shares the ended rollouts. A call changes nothing: later results do not depend on it.
 func (t *Tracker) Rollouts(now int64) []Rollout {
 	c := t.copy()
 	c.settle(now)

@@ -24,7 +24,6 @@ type bench struct {
 	t     *testing.T
 	state *flow.State
 	track *rollout.Tracker
-	now   int64
 }
 
 func newBench(t *testing.T) *bench {
@@ -32,13 +31,11 @@ func newBench(t *testing.T) *bench {
 }
 
 func (b *bench) put(at int64, nodes ...flow.Node) {
-	b.now = at
 	b.state.Apply(flow.UpsertNodes(nodes...))
 	b.track.Observe(b.state, at, nodes, nil)
 }
 
 func (b *bench) remove(at int64, ids ...string) {
-	b.now = at
 	b.state.Apply(flow.DeleteNodes(ids...))
 	b.track.Observe(b.state, at, nil, ids)
 }

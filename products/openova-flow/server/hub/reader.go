@@ -126,8 +126,8 @@ func (r *Reader) Incarnation() string {
 	return incarnation
 }
 
-// Heartbeat returns a heartbeat frame: the sequence number of the last message (0: none yet), the time and, for one flow, its incarnation. Package
-// eventstream sends it as the first frame of a stream, before all that Take returns.
+// Heartbeat returns a heartbeat frame: the sequence number of the flow's last message (0: none yet), or for a selection the greatest of the hub; the time;
+// and for one flow its incarnation. Package eventstream sends it as the first frame of a stream, before all that Take returns.
 func (r *Reader) Heartbeat() []byte {
 	head, incarnation := r.from.head()
 	b := append(make([]byte, 0, 128), "event: heartbeat\ndata: {\"seq\":"...)

@@ -159,21 +159,32 @@ func (k *checkpointer) run(ctx context.Context, h *hub.Hub) {
 	}
 }
 
-// flush queues a checkpoint of each flow that needs one, as many as the queue takes, and waits for all of them up to timeout.
+// flush queues a checkpoint of each flow that needs one, and waits for all of them, up to timeout.
 func (k *checkpointer) flush(timeout time.Duration) {
 	l := k.log
+	end := time.After(timeout)
+	var needed []string
 	l.mu.Lock()
 	for flowID, p := range l.flows {
-		if len(p.pending) > 0 {
-			k.enqueue(flowID, p)
+		if len(p.pending) > 0 && !p.queued {
+			needed = append(needed, flowID)
 		}
 	}
 	l.mu.Unlock()
+	for _, flowID := range needed { // enqueue would drop those that the queue has no room for
+		k.work.Add(1)
+		select {
+		case k.queue <- flowID:
+		case <-end:
+			k.work.Done()
+			return
+		}
+	}
 	done := make(chan struct{})
 	go func() { k.work.Wait(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(timeout):
+	case <-end:
 	}
 }
 

@@ -37,6 +37,9 @@ func (l *Log) Reloaded() int64 { return l.reloaded.Load() }
 // Unacknowledged returns how many consecutive changes JetStream rejected or did not answer.
 func (l *Log) Unacknowledged() int64 { return l.unacknowledged.Load() }
 
+// ShortenQueue makes the queue of checkpoints hold one. Call it before Run.
+func (l *Log) ShortenQueue() { l.checkpoints.queue = make(chan string, 1) }
+
 // Checkpoint writes a checkpoint of a flow.
 func (l *Log) Checkpoint(h *hub.Hub, flowID string) {
 	l.checkpoints.checkpoint(context.Background(), h, flowID)

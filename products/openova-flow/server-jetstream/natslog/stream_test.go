@@ -211,6 +211,21 @@ func TestCheckpoint_ConcurrentWritesOfOneState(t *testing.T) {
 	assertSame(t, start(t, s, hub.Config{}), r, false)
 }
 
+// TestRun_EndWritesCheckpointsBeyondTheQueue ends a log that has to write more checkpoints than its queue holds.
+func TestRun_EndWritesCheckpointsBeyondTheQueue(t *testing.T) {
+	s := startNATS(t, t.TempDir())
+	r := startLoading(t, s, hub.Config{}, (*natslog.Log).ShortenQueue)
+	eventually(t, "loaded", func() bool { return r.log.Status().Loaded })
+	const flows = 20
+	for i := range flows {
+		post(t, r, fmt.Sprint("F", i), "a", "running")
+	}
+	r.stop()
+	if n := len(keysOf(t, s, "h.>")); n != flows {
+		t.Errorf("%d flows have a checkpoint, want %d", n, flows)
+	}
+}
+
 // TestStatus_StalledReplicaReportsIt stops one of two replicas from applying entries.
 func TestStatus_StalledReplicaReportsIt(t *testing.T) {
 	s := startNATS(t, t.TempDir())

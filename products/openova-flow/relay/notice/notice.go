@@ -67,12 +67,12 @@ type Notice struct {
 
 	Label    string    `json:"label"`             // the name of the object, flow or region
 	Object   string    `json:"object,omitempty"`  // Kind/namespace/name of a root cause
-	Class    string    `json:"class,omitempty"`   // of a root cause: stable, for programs; of a rollout that has ended: its outcome
+	Class    string    `json:"class,omitempty"`   // of a root cause or a stale region: stable, for programs; of a rollout that has ended: its outcome
 	Sentence string    `json:"sentence"`          // for a person
 	Command  []string  `json:"command,omitempty"` // argv of the command to run next
 	Since    int64     `json:"since,omitempty"`
 	Until    int64     `json:"until,omitempty"` // when it was over, if resolved
-	Nodes    []string  `json:"nodes,omitempty"` // ids of the root causes, in the order of Regions
+	Nodes    []string  `json:"nodes,omitempty"` // ids of the root causes, or of the region; those of the most severe notice that was merged first
 	Blocks   []string  `json:"blocks,omitempty"`
 	Blocked  int       `json:"blocked"` // how many objects wait, also when Blocks is cut
 	Link     string    `json:"link,omitempty"`
@@ -140,7 +140,7 @@ func (r *Revision) forgotten() *Revision {
 // Rollout is the part of a notice that only notices of rollouts have.
 type Rollout struct {
 	ID      string   `json:"id"`
-	Outcome string   `json:"outcome"` // running, succeeded, failed or incomplete
+	Outcome string   `json:"outcome"` // running, succeeded, failed or incomplete; unknown if the server has forgotten it
 	Total   int      `json:"total"`
 	Done    int      `json:"done"`
 	Failed  int      `json:"failed"`

@@ -62,7 +62,7 @@ type Notice struct {
 	N        int      `json:"n"`  // 1 for the first notice of an episode, then one more for each
 	At       int64    `json:"at"` // when it was queued
 	Severity Severity `json:"severity"`
-	Flows    []string `json:"flows"`
+	Flows    []string `json:"flows"`   // sorted
 	Regions  []string `json:"regions"` // sorted; empty if the subject has no region
 
 	Label    string    `json:"label"`             // the name of the object, flow or region
@@ -72,7 +72,7 @@ type Notice struct {
 	Command  []string  `json:"command,omitempty"` // argv of the command to run next
 	Since    int64     `json:"since,omitempty"`
 	Until    int64     `json:"until,omitempty"` // when it was over, if resolved
-	Nodes    []string  `json:"nodes,omitempty"` // ids of the root causes, or of the region; those of the most severe notice that was merged first
+	Nodes    []string  `json:"nodes,omitempty"` // ids of the root causes, or of the region; the first one is in Flows[0]
 	Blocks   []string  `json:"blocks,omitempty"`
 	Blocked  int       `json:"blocked"` // how many objects wait, also when Blocks is cut
 	Link     string    `json:"link,omitempty"`
@@ -206,8 +206,12 @@ func Merge(list []Notice) []Notice {
 		}
 		m := &merged[len(merged)-1]
 		ongoing := m.Until == 0
+		if len(n.Flows) > 0 && len(m.Flows) > 0 && n.Flows[0] < m.Flows[0] { // a link names the first node and the first flow
+			m.Nodes = append(slices.Clone(n.Nodes), m.Nodes...)
+		} else {
+			m.Nodes = append(m.Nodes, n.Nodes...)
+		}
 		m.Flows, m.Regions = union(m.Flows, n.Flows), union(m.Regions, n.Regions)
-		m.Nodes = append(m.Nodes, n.Nodes...)
 		m.Blocks = append(m.Blocks, n.Blocks...)
 		m.Blocks = m.Blocks[:min(maxBlocks, len(m.Blocks))]
 		m.Blocked += n.Blocked

@@ -47,3 +47,17 @@ func TestDesk_Links(t *testing.T) {
 		}
 	}
 }
+
+// TestDesk_LinkOfARootCauseInTwoFlows merges a root cause of two flows, whose node ids differ. The linked node is in the linked flow.
+func TestDesk_LinkOfARootCauseInTwoFlows(t *testing.T) {
+	b := newBench(t)
+	b.limits.Page = "https://p/"
+	first, second := cause("db", "x"), cause("db", "x")
+	first.Flows, first.Nodes = []string{"a"}, []string{"fsn1/db"}
+	second.Flows, second.Nodes, second.Severity = []string{"b"}, []string{"hel1/db"}, notice.Critical
+	b.look(1000, first, second)
+	b.look(1060, first, second)
+	if n := b.last.Notices; len(n) != 1 || n[0].Link != "https://p/?flow=a&node=fsn1/db&at=1970-01-01T00:00:01.060Z" {
+		t.Errorf("%+v", n)
+	}
+}

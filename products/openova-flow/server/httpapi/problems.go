@@ -46,6 +46,8 @@ type rootCause struct {
 	Blocks   []string  `json:"blocks"`
 	Blocked  int       `json:"blocked"` // number of blocked nodes, also if blocks has only the first
 	Marks    []string  `json:"marks"`
+
+	nodes int // number of nodes, also if ids has only the first
 }
 
 // problems answers with the current root causes in a flow, or in one of its regions, the most important first.
@@ -83,7 +85,7 @@ func answerOf(d insight.Verdict, now int64) problemsAnswer {
 	a := problemsAnswer{At: now, Verdict: d.Result, Problems: []rootCause{}, Omitted: max(0, len(d.Problems)-maxProblems)}
 	for _, p := range fairShare(d.Problems, maxProblems) {
 		a.Problems = append(a.Problems, rootCause{ID: p.ID, IDs: firstIDs(p.IDs, 1), Label: p.Label, Region: p.Region, Class: p.Class,
-			Sentence: web.Cut(p.Sentence, maxProblemText), Command: p.Command, Since: p.Since, Blocks: firstIDs(p.Blocks, 0), Blocked: len(p.Blocks), Marks: firstIDs(p.Marks, 0)})
+			Sentence: web.Cut(p.Sentence, maxProblemText), Command: p.Command, Since: p.Since, Blocks: firstIDs(p.Blocks, 0), Blocked: len(p.Blocks), Marks: firstIDs(p.Marks, 0), nodes: len(p.IDs)})
 	}
 	return a
 }
@@ -123,8 +125,8 @@ func (a problemsAnswer) text(markdown bool) string {
 		if len(p.Marks) > 0 {
 			fmt.Fprintf(&b, "   marks: %s\n", show(strings.Join(p.Marks, ", "), 256))
 		}
-		if len(p.IDs) > 1 {
-			fmt.Fprintf(&b, "   also: %s\n", show(listed(p.IDs[1:], len(p.IDs)-1), maxProblemText))
+		if p.nodes > 1 {
+			fmt.Fprintf(&b, "   also: %s\n", show(listed(p.IDs[1:], p.nodes-1), maxProblemText))
 		}
 		if p.Blocked > 0 {
 			fmt.Fprintf(&b, "   blocks %d: %s\n", p.Blocked, show(listed(p.Blocks, p.Blocked), maxProblemText))

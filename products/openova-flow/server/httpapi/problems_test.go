@@ -87,6 +87,19 @@ func TestProblems_ListOnlySafeCommands(t *testing.T) {
 	}
 }
 
+// TestProblems_TextCountsAllNodesOfARootCause has a dependency cycle of more nodes than an answer lists.
+func TestProblems_TextCountsAllNodesOfARootCause(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	var nodes []string
+	for i := range 300 {
+		nodes = append(nodes, fmt.Sprintf(`{"id":"r1/%03d","flowId":"F","label":"a","status":"running","region":"r1","meta":{"judgement":{"state":"waiting","since":1,"needs":["r1/%03d"]}}}`, i, (i+1)%300))
+	}
+	e.post(`{"type":"upsert-nodes","nodes":[` + strings.Join(nodes, ",") + `]}`)
+	if a := e.do("GET", "/v1/flows/F/problems", "", "Accept", "text/plain"); !strings.Contains(a.body, "problems: 1\n") || !strings.Contains(a.body, ", r1/010 and 289 more\n") {
+		t.Errorf("%.1000s", a.body)
+	}
+}
+
 // TestProblems_BytesOfIDsAreBounded has many root causes that block the same nodes with long ids.
 func TestProblems_BytesOfIDsAreBounded(t *testing.T) {
 	const roots, blocked, size, most = 100, 20, 5_000, 32 << 10

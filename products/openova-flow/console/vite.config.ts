@@ -2,6 +2,7 @@ import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defaultClientConditions, defineConfig, type Plugin, type UserConfig } from "vite";
 import { budget, measure, type Output } from "./build/budget.ts";
 import { chunksByEntry } from "./build/chunks.ts";
+import { publish } from "./build/publish.ts";
 import breakpoints from "./src/breakpoints.json" with { type: "json" };
 
 /** Marks Svelte's runtime as free of side effects. Otherwise the first scripts would contain every part of it that the page uses. */
@@ -59,7 +60,7 @@ export const page: UserConfig = {
   resolve: { conditions: ["openova-source", ...defaultClientConditions] },
   worker: { format: "es" },
   build: {
-    outDir: "../server/internal/webui/dist",
+    outDir: "../node_modules/.build/page",
     emptyOutDir: true,
     target: "es2022",
     assetsInlineLimit: 0,
@@ -71,4 +72,4 @@ export const page: UserConfig = {
   },
 };
 
-export default defineConfig({ ...page, plugins: [...(page.plugins ?? []), chunksByEntry({ ...page, root: import.meta.dirname }), preloadShared, budget()] });
+export default defineConfig({ ...page, plugins: [...(page.plugins ?? []), chunksByEntry({ ...page, root: import.meta.dirname }), preloadShared, budget(), publish("../server/internal/webui/dist", { whole: true })] });

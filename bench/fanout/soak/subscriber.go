@@ -110,7 +110,8 @@ func (sub *subscriber) connect(ctx context.Context, loadEnded <-chan struct{}) (
 	}
 }
 
-// randomWait returns a random time below longest: mostly short, sometimes longer than the ring covers and than the server's write timeout.
+// randomWait returns a random time below longest, with short times more likely. Below Config.Pause it is sometimes longer than the ring covers, and than
+// the server's write timeout.
 func (sub *subscriber) randomWait(longest time.Duration) time.Duration {
 	part := sub.rand.Float64()
 	return time.Duration(part * part * float64(longest))

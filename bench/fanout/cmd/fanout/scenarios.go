@@ -44,7 +44,7 @@ const portableRate = 300
 // heldReaders is the target for simultaneous readers.
 const heldReaders = 50_000
 
-// scenarios returns all scenarios. Those at full speed have fewer messages than the ring, so that no reader needs a snapshot.
+// scenarios returns all scenarios. Those with readers and without a rate have fewer messages than the ring holds, so that no reader needs a snapshot.
 func scenarios(quick bool) []scenario {
 	all := []scenario{
 		{name: ingest, rounds: 3, load: load.Scenario{Kind: load.Fanout, Publishers: 16, Warm: 2000, Messages: 40_000}},

@@ -56,8 +56,8 @@ func (t *tape) load() error {
 	return nil
 }
 
-// player plays the events of all tapes in the order in which they were recorded; events with equal times in the order of the tapes. With rebase, each
-// region starts together with the player, whenever it was recorded.
+// player plays the events of all tapes in the order in which they were recorded; events with equal times in the order of the tapes. With rebase, times
+// count from the start of each region's recordings, so all regions start together with the player, whenever they were recorded.
 type player struct {
 	tapes  []*tape
 	speed  float64 // how many times faster than recorded

@@ -77,7 +77,7 @@ type adapter struct {
 	watcher  *watch.Watcher
 	health   *health
 	sink     sink
-	missing  func([]string) // called with a sentence for each kind that is not watched, when these change
+	missing  func([]string) // called with the result of describeGaps after each change of watch.Info
 }
 
 // sink passes changes to the emitter, which does not exist before the cluster is identified.

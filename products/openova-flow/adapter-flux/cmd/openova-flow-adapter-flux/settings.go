@@ -41,12 +41,12 @@ type config struct {
 	inCluster      bool
 }
 
-// setting is an environment variable and the flag for the same value.
+// setting is a flag and the environment variable for the same value.
 type setting struct {
-	env      string
+	env      string // empty: only the flag
 	flag     string
 	fallback string
-	shown    string   // description of a fallback that is not a fixed value
+	shown    string   // text in place of the fallback: a description, or "required"; empty: the fallback
 	allowed  string   // allowed values, to follow "must be"
 	what     string   // description
 	commands []string // commands with this setting

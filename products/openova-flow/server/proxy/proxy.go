@@ -16,8 +16,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// Errors that Authorize may return, wrapped or not, for the status codes 401 and 404. Any other error gives 403. The error's text is neither sent nor
-// logged.
+// Errors that Authorize and AuthorizeList may return, wrapped or not, for the status codes 401 and 404. Any other error gives 403. The error's text is
+// neither sent nor logged.
 var (
 	ErrUnauthenticated = errors.New("unknown caller")
 	ErrNotFound        = errors.New("unknown flow")
@@ -32,7 +32,8 @@ type Config struct {
 	Upstream *url.URL
 
 	// Authorize returns nil if a request may access a flow. It gets the caller's request, and is called once for each flow, when the
-	// request arrives: an open stream goes on even if Authorize would deny it later. Required.
+	// request arrives: an open stream goes on even if Authorize would deny it later. For a list it is called when upstream has answered,
+	// for each flow in the answer. Required.
 	Authorize func(r *http.Request, flowID string) error
 
 	// AuthorizeList returns nil if a request may list flows. The list has the flows that Authorize allows. Without
@@ -75,8 +76,8 @@ type Handler struct {
 	close   context.CancelFunc
 }
 
-// NewTransport returns a transport for Config.Transport, to be changed: without a proxy from the environment, without compression, which would
-// delay frames, and with 15 s for an answer to begin.
+// NewTransport returns a new transport for Config.Transport, which the caller may change. It uses no proxy from the environment and no compression,
+// which would delay frames, and gives an answer 15 s to begin.
 func NewTransport() *http.Transport {
 	return &http.Transport{
 		DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,

@@ -16,8 +16,8 @@ import (
 // maxNamedFlows is how many flows one stream may name.
 const maxNamedFlows = 256
 
-// streamMany answers with a stream of several flows: those that ?flow= names, or all that the caller may read. The event of a frame is
-// <flow id>/<message type>.
+// streamMany answers with a stream of several flows: those that ?flow= names, or all that the caller may read. The event of a frame about one flow begins
+// with its id: <flow id>/<message type>, <flow id>/regions or <flow id>/deleted. The events heartbeat and flows have no flow id.
 func (s *Server) streamMany(w http.ResponseWriter, r *http.Request, g *auth.Grant) {
 	ids := r.URL.Query()["flow"]
 	selection, check, err := s.selectionOf(ids, g)

@@ -351,7 +351,7 @@ func FuzzFrames(f *testing.F) {
 		}
 		d := reader.Take()
 		raw := bytes.Join(d.Frames, nil)
-		// The strict parser reads the first frame as exactly this message.
+		// The strict parser reads the first frame as exactly this message, or as a snapshot if the flow is new.
 		fr, err := parseOne(raw)
 		if err != nil || fr.event != "upsert-nodes" && fr.event != "snapshot" {
 			t.Fatalf("%q: %+v %v", raw, fr, err)

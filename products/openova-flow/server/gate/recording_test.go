@@ -47,7 +47,7 @@ func TestFollower_Record(t *testing.T) {
 		events        int
 		dropped       int
 		missing       []string
-		at            int64
+		at            int64 // 0: not from the server's clock, so only its presence is checked
 	}{
 		{"all", 5, 2, all, 0, []string{`{"seq":0}`, "", ""}, 5, 0, []string{}, 7},
 		{"no messages", 0, 2, all, 0, []string{`{"seq":0}`}, 0, 0, []string{}, 7},

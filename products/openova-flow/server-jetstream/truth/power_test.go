@@ -83,7 +83,8 @@ var recorded = sync.OnceValues(func() (string, error) {
 // TestServer_PowerCutLosesNothing simulates power failures of an embedded server at random moments while writers post, delete and create flows. The
 // server restarts with the synced content of its files only, or with that and a torn half of the rest:
 //
-//   - A file has the content covered by its last fsync or write with O_SYNC. Later writes, truncations and renames over it are lost.
+//   - A file has the content covered by its last fsync or write with O_SYNC. Later writes and truncations are lost. If a file that was never synced is
+//     renamed over it, the old content stays; a synced one replaces it.
 //   - Torn: a file also has the first half of what was appended since, or of everything if it was never synced.
 //
 // Not modelled: file names are durable at once, without a sync of the directory; disks do not reorder sectors and do not lie about syncs.
@@ -114,7 +115,7 @@ func TestServer_PowerCutLosesNothing(t *testing.T) {
 	})
 }
 
-// tear appends to each synced file the first half of what was not synced.
+// tear appends to each file in synced the first half of what only written has, and creates a file that was never synced with the first half of it.
 func tear(written, synced string) error {
 	return filepath.WalkDir(written, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {

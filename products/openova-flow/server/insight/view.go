@@ -9,20 +9,20 @@ import (
 // grace is the time, in milliseconds, that transient states of a healthy flow may last before they are a problem.
 const grace = 60_000
 
-// View is a graph at an instant. Its slices are indexed like Graph.nodes.
+// View is a graph at an instant. Its slices are indexed like Graph.nodes, except cycle and across.
 type View struct {
 	*Graph
 	clocks    []int64
 	segments  []*Segment
 	states    []State
-	missing   []bool // broken by a need that does not exist
-	satisfied []bool // no node has to wait for it
-	waits     []bool // waits for needs
-	allReady  []bool // waits although all of its needs are satisfied
-	cycle     [][]int32
-	onCycle   []int32 // the node's cycle, or none
-	crosses   []int32 // the cycle across regions that the node is also on, or none
-	across    []bool  // by cycle: it is across regions
+	missing   []bool    // broken by a need that does not exist
+	satisfied []bool    // no node has to wait for it
+	waits     []bool    // waits for needs
+	allReady  []bool    // waits although all of its needs are satisfied
+	cycle     [][]int32 // the members of each cycle
+	onCycle   []int32   // the node's cycle, or none
+	crosses   []int32   // the cycle across regions that the node is also on, or none
+	across    []bool    // by cycle, not by node: it has members in several regions
 	blames    [][]int32
 	blamedBy  [][]int32
 	root      []bool
@@ -75,7 +75,7 @@ func (v *View) within(i int32, since flow.Time) bool {
 
 func (v *View) exists(i int32) bool { return v.nodes[i].node != nil }
 
-// findRoutine makes waiting nodes ready whose readyWhile are all satisfied.
+// findRoutine makes the routine nodes ready: waiting nodes with at least one readyWhile, if all of these are satisfied.
 func (v *View) findRoutine() {
 	left := make([]int32, len(v.nodes))     // number of readyWhile that are not satisfied
 	wanted := make([][]int32, len(v.nodes)) // the nodes with this one in readyWhile
@@ -226,7 +226,7 @@ func (v *View) blamed(i int32) []int32 {
 // troubled are the states for which a node blames one of its checks.
 var troubled = []State{Broken, Suspended, Terminating, Waiting}
 
-// addRoots makes one node of each set of nodes that blame only each other a root.
+// addRoots chooses a root in each set of nodes that blame only each other.
 func (v *View) addRoots() {
 	rooted := v.behind(v.root)
 	rootless := make([]bool, len(v.nodes))
@@ -378,7 +378,7 @@ func (v *View) Since(id string) flow.Time {
 	return flow.Time{}
 }
 
-// Member reports whether a node has problems and counts for a verdict (see the package's terms).
+// Member reports whether a node can have problems and counts for a verdict (see the package's terms).
 func (v *View) Member(id string) bool {
 	i, ok := v.index[id]
 	return ok && v.nodes[i].member
@@ -456,7 +456,8 @@ func (v *View) Roots(id string) []string {
 	return v.names(v.rootsBehind([]int32{i}, none))
 }
 
-// rootsBehind returns the roots that the nodes in from blame, directly or through others, without except. It overwrites from.
+// rootsBehind returns the roots among the nodes in from, and those that they blame, directly or through others. The node except, if it is not none, is
+// left out unless it needs itself. rootsBehind overwrites from.
 func (v *View) rootsBehind(from []int32, except int32) []int32 {
 	seen := make(map[int32]bool)
 	roots := make(map[int32]bool)
@@ -469,7 +470,7 @@ func (v *View) rootsBehind(from []int32, except int32) []int32 {
 			c := v.onCycle[i]
 			for _, m := range v.cycle[c] {
 				seen[m] = seen[m] || v.onCycle[m] == c
-				// A node is blocked only by members in other regions.
+				// A cycle across regions blocks a node only by its members in other regions.
 				if !v.across[c] || except == none || v.region(m) != v.region(except) {
 					roots[m] = true
 				}

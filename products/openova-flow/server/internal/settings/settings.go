@@ -18,8 +18,8 @@ import (
 type Setting struct {
 	Env, Default, Allowed, Help string
 
-	// Set stores a value. It is also called with the default, unless that is empty. Its error becomes part of the error of Parse, unless it is
-	// ErrNotAllowed. If the value may contain a secret (terminal.Secret), only the cause in an *fs.PathError does.
+	// Set stores a value. It is also called with the default, unless that is empty. The error of Parse contains the error of Set, unless that is
+	// ErrNotAllowed. For a value that may contain a secret (terminal.Secret), it contains only the cause in an *fs.PathError.
 	Set func(value string) error
 }
 
@@ -32,8 +32,9 @@ func (s Setting) Flag() string {
 	return strings.ReplaceAll(strings.ToLower(name), "_", "-")
 }
 
-// Parse sets each setting from its flag in args, else from the environment, else to its default. An empty value sets nothing.
-// The error has the variable or flag, its value, the cause and the allowed values. It is flag.ErrHelp if args ask for help.
+// Parse sets each setting from its flag in args, else from the environment, else to its default. An empty variable counts as unset; an empty flag or
+// default sets nothing. The error for an invalid value has the variable or flag, the value unless it may contain a secret, the cause if it is known, and
+// the allowed values. The error is flag.ErrHelp if args ask for help.
 func Parse(all []Setting, args []string, getenv func(string) string) error {
 	flags := flag.NewFlagSet("", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)

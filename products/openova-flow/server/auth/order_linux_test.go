@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestReload_GenerationFollowsThePolicy revokes a token, and checks it while the reload waits for the keys of a new entry. That grant is of the old file, so it
-// must be checked again after the reload.
+// TestReload_GenerationFollowsThePolicy revokes a token, and opens a session with it while the reload waits for the keys of a new entry. The session's grant
+// is of the old file, so it must be checked again after the reload.
 func TestReload_GenerationFollowsThePolicy(t *testing.T) {
 	p := newTokensDir(t)
 	p.file(object{"tokens": []object{tokenOf("a", "1")}})

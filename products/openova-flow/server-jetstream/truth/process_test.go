@@ -16,7 +16,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/internal/natstest"
 )
 
-// testTimeout is the limit for every wait in these tests.
+// testTimeout is how long a test waits for an expected state or answer before it fails.
 const testTimeout = 90 * time.Second
 
 func TestMain(m *testing.M) { natstest.Main(m) }

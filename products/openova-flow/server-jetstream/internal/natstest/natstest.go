@@ -129,13 +129,14 @@ func (c *Cluster) startAll() {
 	})
 }
 
-// Cut closes the routes between two nodes of StartRouted and rejects new ones, or ends that.
+// Cut closes the routes between two nodes of StartRouted and rejects new ones if cut is true, and accepts routes again if it is false.
 func (c *Cluster) Cut(i, j int, cut bool) {
 	c.wires[[2]int{i, j}].Cut(cut)
 	c.wires[[2]int{j, i}].Cut(cut)
 }
 
-// Stall stops all bytes from one node of StartRouted to another while their connections stay open, or ends that.
+// Stall holds back all bytes from one node of StartRouted to another if stall is true, while their connections stay open. If it is false, bytes flow
+// again, and the connections that were stalled are closed.
 func (c *Cluster) Stall(from, to int, stall bool) {
 	c.wires[[2]int{from, to}].Stall(ToServer, stall)
 	c.wires[[2]int{to, from}].Stall(ToClient, stall)

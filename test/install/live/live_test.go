@@ -21,7 +21,7 @@ import (
 	"github.com/openova-io/openova/test/e2e/plane"
 )
 
-// definitions are CRD files of modules besides Flux's.
+// definitions has the pattern of CRD files for each module. They are applied after the CRDs of plane.Kit.
 var definitions = map[string]string{
 	"sigs.k8s.io/gateway-api@v1.4.1":                             "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
 	"github.com/prometheus-operator/prometheus-operator@v0.85.0": "example/prometheus-operator-crd/monitoring.coreos.com_*[ol][re]s.yaml",
@@ -217,7 +217,7 @@ func checkPermissions(t *testing.T, admin *plane.Client) {
 	const lease = "openova-flow-adapter-flux-2b2352bfcb"
 	type question struct {
 		namespace, verb, group, resource, name string
-		everywhere, listed                     bool // whether the render defaults allows it, and whether the render namespaces (flux-system and apps) does
+		everywhere, listed                     bool // allowed with the render "defaults"; allowed with the render "namespaces", which lists flux-system and apps
 	}
 	const helm, source, kustomize, coordination = "helm.toolkit.fluxcd.io", "source.toolkit.fluxcd.io", "kustomize.toolkit.fluxcd.io", "coordination.k8s.io"
 	questions := []question{

@@ -47,7 +47,7 @@ func TestBinaries_ProgramsOfThisSystemRun(t *testing.T) {
 	}
 }
 
-// TestBinaries_OtherSystems leaves out the adapter, which has no system-dependent code and compiles slowly.
+// TestBinaries_OtherSystems leaves out the adapter, which has no files for single systems and compiles slowly.
 func TestBinaries_OtherSystems(t *testing.T) {
 	folder := t.TempDir()
 	s := state{root: "../..", version: testVersion, created: time.Unix(1700000000, 0).UTC()}

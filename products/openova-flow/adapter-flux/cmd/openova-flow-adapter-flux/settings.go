@@ -105,7 +105,10 @@ var settings = []setting{
 	{"KUBECONFIG", "kubeconfig", "", "the service account in a cluster, else ~/.kube/config", "the path of a file", "The kubeconfig to reach the cluster from outside.", inCluster,
 		func(c *config, v string) error { c.kubeconfig = v; return nil }},
 	{"", "context", "", "the current one", "the name of a context; several, separated by commas, without FLOW_SERVER_URL", "The context of the kubeconfig.", inCluster,
-		func(c *config, v string) error { c.context = v; return check(v == "" || strings.Trim(v, ", ") != "") }},
+		func(c *config, v string) error {
+			c.context = v
+			return check(v == "" || strings.Trim(v, ", \t\r\n") != "")
+		}},
 }
 
 func check(ok bool) error {

@@ -137,8 +137,8 @@ describe("Model", () => {
     const region: FlowNode = { id: "r", flowId: "f", label: "r", region: "r", status: "running", meta: { kind: "Region" } };
     const within = (...ids: string[]) => ids.map((fromId) => ({ fromId, toId: "r", type: "contains" }) as const);
     await laid(h, h.model.apply(foldAll(emptyState("f"), [
-      { type: "upsert-nodes", nodes: [region, of("r/api", "web"), of("r/web", "web"), of("r/db/web", "db")] },
-      { type: "upsert-rels", relationships: within("r/api", "r/web", "r/db/web") },
+      { type: "upsert-nodes", nodes: [region, of("r/api", "web"), of("r/web", "web"), of("r/db/store", "db")] },
+      { type: "upsert-rels", relationships: within("r/api", "r/web", "r/db/store") },
     ])));
     expect(h.scenes[0]!.groups).toEqual([]);
     await laid(h, h.model.group(true));
@@ -147,9 +147,9 @@ describe("Model", () => {
       const g = scene.groups.find((g) => g.label === label)!;
       return scene.ids.slice(0, scene.count).filter((_, i) => scene.x[i]! >= g.x && scene.y[i]! >= g.y && scene.x[i]! + scene.w[i]! <= g.x + g.w && scene.y[i]! + scene.h[i]! <= g.y + g.h).sort();
     };
-    expect([inside("web"), inside("db")]).toEqual([["r/api", "r/web"], ["r/db/web"]]);
+    expect([inside("web"), inside("db")]).toEqual([["r/api", "r/web"], ["r/db/store"]]);
     // The frame of a namespace does not lengthen the name of a release, and cannot be selected.
-    expect(scene.labels[scene.index.get("r/api")!]).toBe("api");
+    expect(scene.labels[scene.index.get("r/web")!]).toBe("web");
     const frame = scene.groups[0]!;
     expect(hitAt({ scene, camera: { x: 0, y: 0, k: 1 } } as View, frame.x + 2, frame.y + 2)).toBeNull();
     await laid(h, h.model.group(false));

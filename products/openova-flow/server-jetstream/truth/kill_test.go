@@ -135,8 +135,8 @@ func (w *writer) step() error {
 	if w.r.IntN(3) == 0 {
 		lines = append(lines, fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"source","flowId":%q,"label":"l","region":"r","status":"s","meta":{"kind":"GitRepository","namespace":"n","url":"https://h/p","revision":"main@sha1:%040d","ready":"True"}}]}`, w.id, w.n))
 	}
-	for range 1 + w.r.IntN(3) {
-		lines = append(lines, fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"n%d","flowId":%q,"label":"l","status":"s%d-%d"}]}`, w.r.IntN(40), w.id, w.n, w.r.IntN(1000)))
+	for i := range 1 + w.r.IntN(3) { // no two lines are equal: verify takes a second one for a message that was applied twice
+		lines = append(lines, fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"n%d","flowId":%q,"label":"l","status":"s%d-%d"}]}`, w.r.IntN(40), w.id, w.n, i))
 	}
 	if w.r.IntN(4) == 0 {
 		lines = append(lines, fmt.Sprintf(`{"type":"delete-nodes","ids":["n%d"]}`, w.r.IntN(40)))

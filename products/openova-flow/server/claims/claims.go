@@ -1,8 +1,8 @@
 // Package claims keeps the claims of a flow: which cluster has each region, which may claim it, when a claim expires, and the state that readers see.
 //
 // It has no clock, timers or locks: the caller passes the time, in Unix milliseconds, and serializes writes with reads. Hubs of the same log pass the times
-// in the log, so that they agree on the owners. Only Expire, Restore and JSON get the time of the hub's own clock. Of these, only Restore after a restart,
-// which no hub with a log uses, affects who may claim a region.
+// in the log, so that they agree on the owners. Only Expire, Restore and JSON get the time of the hub's own clock. It decides
+// who may claim a region only in Restore after a restart, and a hub with a log has no such Restore.
 package claims
 
 import (

@@ -295,12 +295,12 @@ func TestDenial_LogHasTheUnverifiedClaims(t *testing.T) {
 	claims := goodClaims().with(object{"iss": "https://kubernetes.default.svc.cluster.local\x1b\u009b", "sub": strings.Repeat("s", 300), "aud": []string{"one", "two"}})
 	_, err := checkToken(a, fsn1().token(t, claims))
 	var log bytes.Buffer
-	slog.New(slog.NewJSONHandler(&log, nil)).Warn("access refused", "refusal", err)
+	slog.New(slog.NewJSONHandler(&log, nil)).Warn("access denied", "denial", err)
 	var line struct {
 		Denial struct {
 			Reason, Detail string
 			Unverified     struct{ Iss, Aud, Sub, Kid string }
-		} `json:"refusal"`
+		} `json:"denial"`
 	}
 	must(t, json.Unmarshal(log.Bytes(), &line))
 	got := line.Denial.Unverified
@@ -312,7 +312,7 @@ func TestDenial_LogHasTheUnverifiedClaims(t *testing.T) {
 	}
 	log.Reset()
 	_, err = checkToken(a, "ofl_secret")
-	if slog.New(slog.NewJSONHandler(&log, nil)).Warn("access refused", "refusal", err); strings.Contains(log.String(), "unverified") || strings.Contains(log.String(), "secret") {
+	if slog.New(slog.NewJSONHandler(&log, nil)).Warn("access denied", "denial", err); strings.Contains(log.String(), "unverified") || strings.Contains(log.String(), "secret") {
 		t.Errorf("%s", log.String())
 	}
 }

@@ -24,7 +24,7 @@ func (s *Server) noteDenial(w http.ResponseWriter, r *http.Request, err error) {
 	s.metrics.denied[denial.Reason].Add(1)
 	if missed, ok := s.denials[denial.Reason].allow(denial.Name, time.Now()); ok {
 		peer, _, _ := net.SplitHostPort(r.RemoteAddr)
-		s.cfg.Logger.Warn("access refused", "refusal", denial, "method", methodLabel(r.Method), "route", w.(*recorder).route, "flow", flowOf(r), "peer", peer, "unlogged", missed)
+		s.cfg.Logger.Warn("access denied", "denial", denial, "method", methodLabel(r.Method), "route", w.(*recorder).route, "flow", flowOf(r), "peer", peer, "unlogged", missed)
 	}
 }
 

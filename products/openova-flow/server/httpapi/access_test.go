@@ -419,9 +419,9 @@ func TestDenials_AreCountedAndLoggedWithoutTokens(t *testing.T) {
 	}
 	log := e.log.String()
 	for _, want := range []string{
-		`msg="access refused" refusal.reason=region refusal.name=of-r1 refusal.field=nodes[0].id refusal.line=1 refusal.detail=`,
-		`msg="access refused" refusal.reason=scope refusal.name=reader `,
-		`msg="access refused" refusal.reason=unknown refusal.name="" `,
+		`msg="access denied" denial.reason=region denial.name=of-r1 denial.field=nodes[0].id denial.line=1 denial.detail=`,
+		`msg="access denied" denial.reason=scope denial.name=reader `,
+		`msg="access denied" denial.reason=unknown denial.name="" `,
 		`msg="region deleted" by=admin flow=F region=r2 nodes=1`,
 		`msg="flow deleted" by=writer flow=F existed=true`,
 		`msg="flow deleted" by=writer flow=F existed=false`,
@@ -478,7 +478,7 @@ func TestDenials_EachIsCountedAndLogged(t *testing.T) {
 			if metrics := e.as(reader, "GET", "/metrics", "").body; !strings.Contains(metrics, fmt.Sprintf("access_refused_total{reason=%q} 1\n", tt.reason)) {
 				t.Errorf("the denial is not counted:\n%s", metrics)
 			}
-			if log := e.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "refusal.reason="+tt.reason+" refusal.name="+tt.name+" ") {
+			if log := e.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "denial.reason="+tt.reason+" denial.name="+tt.name+" ") {
 				t.Errorf("the log is\n%s", log)
 			}
 		})
@@ -499,7 +499,7 @@ func TestDenials_EachIsCountedAndLogged(t *testing.T) {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		if resp.StatusCode != 403 || !strings.Contains(log.String(), "refusal.reason="+reason) {
+		if resp.StatusCode != 403 || !strings.Contains(log.String(), "denial.reason="+reason) {
 			t.Errorf("%s: %d and\n%s", reason, resp.StatusCode, log)
 		}
 		if metrics := e.do("GET", "/metrics", "").body; !strings.Contains(metrics, fmt.Sprintf("access_refused_total{reason=%q} 1\n", reason)) {
@@ -525,8 +525,8 @@ func TestDenials_CallerCannotKeepAnotherOutOfTheLog(t *testing.T) {
 	claim(ofR2, "r2", "two")
 	log := e.log.String()
 	for _, want := range []string{
-		`msg="access refused" refusal.reason=region refusal.name=of-r1 `,
-		`msg="access refused" refusal.reason=region refusal.name=of-r2 `,
+		`msg="access denied" denial.reason=region denial.name=of-r1 `,
+		`msg="access denied" denial.reason=region denial.name=of-r2 `,
 		`msg="message refused" by=of-r1 `,
 		`msg="message refused" by=of-r2 `,
 		`msg="region claim refused" by=of-r2 flow=F region=r2 cluster=two holder=one`,

@@ -73,7 +73,7 @@ func testStreamsEndWithTheirCredential(t *testing.T, mode string) {
 			t.Errorf("no %s in\n%s", want, metrics)
 		}
 	}
-	if log := e.log.String(); !strings.Contains(log, "stream closed: credential revoked or narrowed") || !strings.Contains(log, "refusal.name=") {
+	if log := e.log.String(); !strings.Contains(log, "stream closed: credential revoked or narrowed") || !strings.Contains(log, "denial.name=") {
 		t.Errorf("the closed streams are not in the log:\n%s", log)
 	}
 	if a := e.as(reader, "GET", streamF, ""); a.status != 401 {
@@ -292,7 +292,7 @@ func TestRevoked_BodyThatEndsLaterIsNotApplied(t *testing.T) {
 	if state := e.as(admin, "GET", "/v1/flows/F/snapshot", "").body; strings.Contains(state, "r1/late") || strings.Contains(state, "r2/late") || !strings.Contains(state, "r3/late") {
 		t.Error(state)
 	}
-	if log := e.log.String(); !strings.Contains(log, "refusal.reason=unknown refusal.name=of-r1 ") || strings.Contains(log, "message refused") {
+	if log := e.log.String(); !strings.Contains(log, "denial.reason=unknown denial.name=of-r1 ") || strings.Contains(log, "message refused") {
 		t.Errorf("the log is\n%s", log)
 	}
 }

@@ -113,7 +113,7 @@ func (s *Server) unsubscribe(reader *hub.Reader, session *auth.Session) {
 	if err := session.Err(); err != nil {
 		s.metrics.revoked.Add(1)
 		if missed, ok := s.revoked.allow(session.Caller(), time.Now()); ok {
-			s.cfg.Logger.Info("stream closed: credential revoked or narrowed", "refusal", err, "unlogged", missed)
+			s.cfg.Logger.Info("stream closed: credential revoked or narrowed", "denial", err, "unlogged", missed)
 		}
 	}
 }

@@ -244,7 +244,7 @@ func (w *world) searchLog(s *server) {
 	}
 	w.report.mu.Lock()
 	defer w.report.mu.Unlock()
-	w.report.denials += strings.Count(log, "access refused")
+	w.report.denials += strings.Count(log, "access denied")
 }
 
 // oneIn reports whether a request is in the sample of one in n.

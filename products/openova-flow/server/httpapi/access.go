@@ -15,7 +15,7 @@ func (s *Server) deny(w http.ResponseWriter, r *http.Request, err error) {
 	writeProblem(w, problemOf(err))
 }
 
-// noteDenial counts err if it is a denial, and logs the caller and the reason. It never logs a secret that the caller sent.
+// noteDenial counts err if it is a denial, and logs it, at most once a second for each caller and reason.
 func (s *Server) noteDenial(w http.ResponseWriter, r *http.Request, err error) {
 	var denial *auth.Denial
 	if !errors.As(err, &denial) {

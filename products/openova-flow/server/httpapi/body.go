@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	firstBytes   = 64 << 10 // most bytes reserved for a body before any of it has arrived; also the size of a small body (reservation.grow)
+	firstBytes   = 64 << 10 // most bytes reserved for a body before any of it has arrived; also the limit of a small body (reservation.grow)
 	messageBytes = 512      // approximate memory of a message besides its own bytes
 )
 
@@ -78,7 +78,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, memory *reserv
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, "", problem{Status: http.StatusRequestTimeout, Detail: fmt.Sprintf("the body did not arrive within %s", s.cfg.ReadTimeout)}
 		case err != nil:
-			return nil, "", problem{Status: http.StatusBadRequest, Detail: "the body ended early: " + err.Error()}
+			return nil, "", problem{Status: http.StatusBadRequest, Detail: "the body can't be read: " + err.Error()}
 		default:
 			complete = r.ContentLength >= 0 && int64(len(body)) >= r.ContentLength
 		}
@@ -108,7 +108,7 @@ type reservation struct {
 	server *Server
 	caller string
 	bytes  int64
-	buffer [1024]byte // for a small body
+	buffer [1024]byte // has the body if its declared length fits
 }
 
 var reservations = sync.Pool{New: func() any { return new(reservation) }}
@@ -119,10 +119,10 @@ func (s *Server) reserve(g *auth.Grant) *reservation {
 	return m
 }
 
-// ingestShare is how many bytes of bodies one caller may take: seven eighths of the limit, but at least two batches.
+// ingestShare returns how many bytes of bodies one caller may take: seven eighths of the limit, or two batches if these are more, at most the limit.
 func (s *Server) ingestShare() int64 {
 	limit := s.cfg.MaxIngestBytes
-	if !s.cfg.Auth.Guarded() { // all requests are of one caller
+	if !s.cfg.Auth.Guarded() { // all requests are of one caller, which may take all
 		return limit
 	}
 	return max(limit-limit/8, min(limit, 2*s.cfg.MaxBatchBytes))

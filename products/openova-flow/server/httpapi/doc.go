@@ -8,9 +8,9 @@
 //	stream.go, stream_many.go            subscribe to one flow or several; internal/eventstream writes the frames
 //	page.go, health.go, signin.go        the page, health, signing in
 //
-// Handlers answer through send.go, which takes turns (turns.go) and bounds unread answers (internal/backlog), and through errors.go. Denials and audit
-// lines are in access.go, shares of limits in quota.go.
+// send.go sends large answers: it bounds how many are made at a time (turns.go), and how many are unread (internal/backlog). errors.go has the answers to
+// errors, access.go denials and audit lines, quota.go shares of limits.
 //
-// Every error is an application/problem+json document (RFC 9457) whose detail says what to change; field and line say where the
+// An error is an application/problem+json document (RFC 9457), except in the sign-in form. Its detail says what to change; field and line say where the
 // error is. Nothing of a refused request is applied.
 package httpapi

@@ -59,7 +59,6 @@ func queryInt(query url.Values, name string, def int64) (n int64, ok bool) {
 	return n, err == nil && n >= 0
 }
 
-// deleteFlow deletes a flow.
 func (s *Server) deleteFlow(w http.ResponseWriter, _ *http.Request, g *auth.Grant, flowID string) {
 	existed, err := s.hub.Delete(flowID)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// healthz answers while the process is alive.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
@@ -21,7 +20,7 @@ func loading(status hub.LogStatus) string {
 	return "the server cannot load its flows: " + status.Err.Error()
 }
 
-// readyz answers whether the server can serve: 503 while it loads, drains, or its log takes no changes.
+// readyz answers 503 while the server starts, loads or shuts down, or while its log accepts no changes.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	status := s.hub.LogStatus()
 	switch {

@@ -91,7 +91,7 @@ func header(r *http.Request, name string) string {
 	return ""
 }
 
-// refuse answers a POST that is not applied, counts it and logs the reason. Of the message, the log line contains at most one name, truncated.
+// refuse answers a POST that is not applied, counts it, and logs the reason unless it is a denial.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string, err error) {
 	p := problemOf(err)
 	s.metrics.refused(p.Status)
@@ -127,7 +127,7 @@ func parseStamp(h http.Header) (record.Stamp, error) {
 	if len(values) == 0 {
 		return record.Stamp{}, nil
 	}
-	bad := problem{Status: http.StatusBadRequest, Field: headerEmitter, Detail: "it is <name>;epoch=<int>;n=<int>; the name has 1 to 128 characters and no semicolon"}
+	bad := problem{Status: http.StatusBadRequest, Field: headerEmitter, Detail: "must be <name>;epoch=<int>;n=<int>; the name has 1 to 128 bytes and no semicolon"}
 	parts := strings.Split(values[0], ";")
 	if len(values) != 1 || len(parts) != 3 {
 		return record.Stamp{}, bad

@@ -24,10 +24,11 @@ func (l *logLimiter) allow(now time.Time) (missed int, ok bool) {
 	return missed, true
 }
 
-// maxLimited is how many callers have a limiter of their own; later ones share one. It is enough for a tokens file, but a proxy may name any number of users.
+// maxLimited is how many callers have a limiter of their own: a proxy may name any number of users.
 const maxLimited = 4096
 
-// logLimiters has a logLimiter for each caller, so that none uses up the lines of another. Unknown callers share one.
+// logLimiters has a logLimiter for each of the first maxLimited callers, so that none uses up the lines of another. All later and all unknown callers share
+// one.
 type logLimiters struct {
 	mu sync.Mutex
 	by map[string]*logLimiter // by the caller's name

@@ -39,7 +39,7 @@ func (s *Server) families() []family {
 		{"openova_flow_stream_bytes_total", "counter", "Bytes written to streams.", prom.Int(&m.streamBytes)},
 		{"openova_flow_snapshots_sent_total", "counter", "Snapshot frames handed to streams.", prom.Int(&h.Snapshots)},
 		{"openova_flow_resyncs_total", "counter", "Snapshot frames in place of messages that a stream had missed.", prom.Int(&h.Resyncs)},
-		{"openova_flow_limit_hits_total", "counter", "Requests that reached a limit (429 and 503).", prom.Int(&m.limitHits)},
+		{"openova_flow_limit_hits_total", "counter", "Requests answered with 429 or 503, except those to /readyz.", prom.Int(&m.limitHits)},
 		{"openova_flow_flows_dropped_total", "counter", "Flows dropped after the idle timeout.", prom.Int(&h.Dropped)},
 		{"openova_flow_state_saves_total", "counter", "Times the state was written to FLOW_SERVER_STATE_FILE.", prom.Int(&h.Saves)},
 		{"openova_flow_state_save_failures_total", "counter", "Failed writes of FLOW_SERVER_STATE_FILE; the file stays as it was.", prom.Int(&h.SaveFailures)},
@@ -60,7 +60,7 @@ func (s *Server) families() []family {
 		{"openova_flow_ingest_bytes", "gauge", "Bytes of request bodies being read or applied.", prom.Value(s.bodies.total)},
 		{"openova_flow_answer_bytes", "gauge", "Bytes of large answers and deliveries that clients have not read yet.", prom.Value(func() int64 { bytes, _ := s.unread.Stats(); return bytes })},
 		{"openova_flow_answers_cut_total", "counter", "Large answers and deliveries cut off because others needed their room.", prom.Value(func() int64 { _, cuts := s.unread.Stats(); return cuts })},
-		{"openova_flow_tokens_file_failing", "gauge", "1 while the tokens file can't be read, so that an older one is in force.", prom.Value(s.tokensFailing)},
+		{"openova_flow_tokens_file_failing", "gauge", "1 while the tokens file is unreadable or invalid, so that its previous content is in force.", prom.Value(s.tokensFailing)},
 	}
 }
 

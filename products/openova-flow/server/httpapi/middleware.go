@@ -37,8 +37,8 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
-// maxHeaderLines is how many lines the header of a request may have. A short line takes ten times its length in memory, as long as a stream of the
-// portable writer is open.
+// maxHeaderLines is how many lines the header of a request may have. A short line takes ten times its length in memory, and a stream of the portable
+// writer keeps it.
 const maxHeaderLines = 128
 
 // limited bounds the header lines of a request, and the time that its body may take to arrive.
@@ -130,7 +130,7 @@ func named(route string) middleware {
 	}
 }
 
-// localOnly refuses requests that do not come from this machine's own programs and pages, for a server without access control.
+// localOnly applies auth.CheckLoopback if Config.Loopback is set.
 func (s *Server) localOnly(next http.Handler) http.Handler {
 	if !s.cfg.Loopback {
 		return next
@@ -150,8 +150,8 @@ const (
 	allowedMethods = "GET, HEAD, POST, PUT, DELETE"
 )
 
-// shareWithOrigins lets pages of the configured origins read the answer (Fetch standard, section 3.2), and answers preflight requests. Such pages send
-// tokens themselves; their cookies are ignored.
+// shareWithOrigins lets pages of the configured origins read the answer (CORS protocol of the Fetch standard), and answers their preflight requests. They
+// must send a token: browsers do not show them the answer to a request with a cookie.
 func (s *Server) shareWithOrigins(next http.Handler) http.Handler {
 	if len(s.cfg.Origins) == 0 {
 		return next

@@ -7,8 +7,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/internal/web"
 )
 
-// root answers with the page, or with the description if the client prefers JSON. A browser that is not signed in is redirected to the
-// sign-in page.
+// root answers with the page, or with the description if Accept names JSON before HTML or there is no page. A browser that is not signed in is redirected
+// to the sign-in page.
 func (s *Server) root(w http.ResponseWriter, r *http.Request) {
 	w.Header().Add("Vary", "Accept")
 	page := s.cfg.Page != nil && web.FirstAccepted(r.Header.Values("Accept"), typeJSON, "text/html") != typeJSON
@@ -50,7 +50,7 @@ func describe(version string) any {
 		{"GET", "/v1/flows/{flowId}/regions", "the claims of the regions: which are stale, and since when"},
 		{"PUT", "/v1/flows/{flowId}/regions/{region}", "claim a region for a cluster, or renew the claim"},
 		{"DELETE", "/v1/flows/{flowId}/regions/{region}", "remove a region's nodes, their relationships, and its claim"},
-		{"GET", "/v1/flows", "all flows"},
+		{"GET", "/v1/flows", "the flows that the caller may read"},
 		{"GET", "/v1/stream?flow=a&flow=b", "Server-Sent Events of several flows, of all when none is named; the event is <flowId>/<type>, and Last-Event-ID resumes all"},
 		{"GET", "/v1/me", "the caller's name and permissions"},
 		{"POST", "/sign-in", "set a cookie with a token, for browsers; GET is the form"},

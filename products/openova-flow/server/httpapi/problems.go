@@ -20,10 +20,10 @@ import (
 // Limits of an answer. Usually a flow has a handful of problems.
 const (
 	maxProblems     = 500
-	maxProblemIDs   = 200      // entries in ids, and in blocks
-	maxProblemBytes = 32 << 10 // bytes of all ids in ids, and in blocks
+	maxProblemIDs   = 200      // entries in each of ids, blocks and marks
+	maxProblemBytes = 32 << 10 // bytes in each of them, except that ids has at least one entry
 	maxProblemText  = 2000     // bytes of a sentence
-	shownProblemIDs = 10       // ids in a text answer
+	shownProblemIDs = 10       // ids of a list in a text answer
 )
 
 // problemsAnswer is the answer as JSON.
@@ -90,8 +90,8 @@ func answerOf(d insight.Verdict, now int64) problemsAnswer {
 	return a
 }
 
-// firstIDs returns the first ids, within maxProblemIDs and maxProblemBytes but at least atLeast of them; never nil. It bounds the answer when many
-// problems list the same long ids.
+// firstIDs returns the first ids, at most maxProblemIDs, and at most maxProblemBytes unless these are fewer than atLeast ids; never nil. It bounds the
+// answer when many problems list the same long ids.
 func firstIDs(ids []string, atLeast int) []string {
 	first, size := []string{}, 0
 	for _, s := range ids[:min(maxProblemIDs, len(ids))] {

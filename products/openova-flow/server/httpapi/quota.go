@@ -2,7 +2,7 @@ package httpapi
 
 import "sync"
 
-// quota divides a limited resource among callers. A caller that takes much, or for long, does not exclude others.
+// quota counts the units of a limited resource that callers have taken.
 type quota struct {
 	mu    sync.Mutex
 	taken map[string]int64 // by caller

@@ -76,7 +76,7 @@ func (s *Server) claimRegion(w http.ResponseWriter, r *http.Request, g *auth.Gra
 	writeJSON(w, map[string]any{"lease": lease.ID, "ttlSeconds": int64(lease.TTL / time.Second), "expiresAt": lease.ExpiresAt})
 }
 
-// regionOf returns the region in the path of a request. An empty one is emptySegment there.
+// regionOf returns the region in the path of a request. An empty one is emptySegment there, which is not UTF-8.
 func regionOf(r *http.Request) (string, error) {
 	region := r.PathValue("region")
 	if !utf8.ValidString(region) {

@@ -11,7 +11,7 @@ import (
 // shownRevisions is the default limit of an answer.
 const shownRevisions = 100
 
-// revisions answers with the revisions of a flow's sources, newest first: at most limit, and only those that match the parameter revision.
+// revisions answers with the revisions of a flow's sources, newest first: at most limit, and with the parameter revision only those that match it.
 func (s *Server) revisions(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
 	query := r.URL.Query()
 	limit, ok := queryInt(query, "limit", shownRevisions)

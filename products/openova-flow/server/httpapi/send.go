@@ -48,8 +48,8 @@ func (s *Server) answerJSON(w http.ResponseWriter, r *http.Request, g *auth.Gran
 
 const retryAfterUnread = 1 // seconds
 
-// send sends a body of any size. A large body counts against the budget of unread bytes until the client has read it; if the budget has no space
-// for it, the response is 503.
+// send sends a body of any size. A large body counts against the budget of unread bytes until it is written; if the budget has no space for it, the
+// response is 503.
 func (s *Server) send(w http.ResponseWriter, r *http.Request, g *auth.Grant, body []byte) {
 	if len(body) <= backlog.PieceBytes || r.Method == http.MethodHead {
 		_, _ = w.Write(body) // fails only if the client is gone

@@ -30,7 +30,7 @@ type Config struct {
 	BasePath        string        // prefix that everything is served under, starting and ending with /
 
 	Auth     *auth.Authority // authenticates and authorizes callers
-	Loopback bool            // answer only to this machine's own programs and pages
+	Loopback bool            // check each request with auth.CheckLoopback, for a server without access control
 	Origins  []string        // origins of other pages that may read answers, as browsers send them
 	Page     http.Handler    // serves GET / and its assets; nil: GET / is the description
 	Logger   *slog.Logger    // gets log and audit lines
@@ -73,8 +73,8 @@ type Server struct {
 	metrics *metrics
 	flows   *flowmetrics.Collector
 
-	bodies      quota           // bytes of bodies being read and applied
-	turns       *turns          // limits how many answers are made at a time
+	bodies      quota // bytes of bodies being read and applied
+	turns       *turns
 	pace        backlog.Pace    // how fast clients must read
 	unread      *backlog.Budget // unread bytes of large answers and streams
 	subscribers quota           // open streams, if there is access control
@@ -83,7 +83,7 @@ type Server struct {
 	// Each limits one kind of log line.
 	refusals    logLimiters // refused messages
 	claims      logLimiters // refused claims
-	fullStreams logLimiters // streams beyond a limit
+	fullStreams logLimiters // refused streams
 	denials     map[auth.Reason]*logLimiters
 	revoked     logLimiters // streams closed because of their credential
 }

@@ -34,7 +34,8 @@ func (s *Server) newStreamWriter() eventstream.Writer {
 	return eventstream.NewFast(cfg)
 }
 
-// stream follows a flow until the client disconnects or does not read, the flow is deleted, the caller may no longer read it or the server shuts down.
+// stream answers with the messages of a flow, until the client disconnects or does not read, the flow is deleted, the caller may no longer read it or the
+// server shuts down.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
 	last, resume := lastEventID(r, "")
 	reader, err := s.subscribe(r, g, func() (*hub.Reader, error) { return s.hub.Follow(flowID, last, resume) })

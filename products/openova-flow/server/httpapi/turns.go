@@ -89,7 +89,7 @@ func (s *Server) inTurn(r *http.Request, g *auth.Grant, f func()) bool {
 	return true
 }
 
-// caller returns the name of a request's caller, or its address if there is no access control. It is the key for turns and for unread bytes.
+// caller returns the name of a request's caller, or its address if there is no access control.
 func (s *Server) caller(r *http.Request, g *auth.Grant) string {
 	if s.cfg.Auth.Guarded() {
 		return g.Name()

@@ -1,5 +1,5 @@
-// Command floor is a server for measuring the minimum memory of a subscriber with net/http: it sends two headers and one frame, and waits until the
-// subscriber disconnects. It has no state and delivers no messages, so all its memory is that of net/http.
+// Command floor is a server for measuring the minimum memory of a subscriber with net/http: it sets two headers, sends one frame, and waits until the
+// subscriber disconnects. It has no state and delivers no messages, so all its memory is that of net/http and the Go runtime.
 package main
 
 import (
@@ -24,7 +24,7 @@ func main() {
 
 func wait(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
-		_, _ = io.WriteString(w, `{"seq":1}`) // the load generator expects it for its first POST
+		_, _ = io.WriteString(w, `{"seq":1}`) // the load generator's first POST needs this answer
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")

@@ -11,8 +11,8 @@ import (
 // given counts the ports that Addr has tried, from a random start.
 var given = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
 
-// Addr returns a free loopback address with a port outside of the kernel's ephemeral range: the caller listens on it later, and again after a
-// restart.
+// Addr returns a free loopback address. Its port is outside of the kernel's default ephemeral range, so that no outgoing connection takes it before the
+// caller listens, or between two restarts.
 func Addr() (addr string, err error) {
 	for range 1000 {
 		var l net.Listener
@@ -20,5 +20,5 @@ func Addr() (addr string, err error) {
 			return l.Addr().String(), l.Close()
 		}
 	}
-	return "", err
+	return "", fmt.Errorf("1,000 ports are not free: %w", err)
 }

@@ -46,7 +46,7 @@ func (t *thread) read(c *conn) {
 	c.partial = append(c.partial[:0], b...)
 }
 
-// request serves the request at the start of b and returns its length, 0 if it is incomplete. ok is false for an unknown request.
+// request serves the request at the start of b and returns its length, 0 if it is incomplete. ok is false for an unknown or malformed request.
 func (t *thread) request(c *conn, b []byte) (used int, ok bool) {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	if end < 0 {

@@ -33,15 +33,15 @@ type thread struct {
 	queued []message
 }
 
-// conn is a connection. A reader has only its topic and the frames that its socket did not accept yet.
+// conn is a connection of a publisher or a reader.
 type conn struct {
 	fd      int32
-	topic   *topic
+	topic   *topic    // of a reader; nil: a publisher, or no request yet
 	at      int       // index in the readers of the topic
 	from    int64     // sequence number of the reader's snapshot
 	wrote   time.Time // time of the last write
-	partial []byte    // of a request
-	pending [][]byte  // frames, the first may be partly written
+	partial []byte    // an incomplete request
+	pending [][]byte  // not written yet: the rest of a write, then whole writes
 }
 
 func newThread(s *server, addr netip.AddrPort) (*thread, error) {
@@ -156,7 +156,7 @@ func (t *thread) fanOut(m message) {
 	}
 }
 
-// write writes once, and keeps the rest.
+// write writes once and keeps the rest, or queues b behind the rest of earlier writes.
 func (t *thread) write(c *conn, b []byte) {
 	c.wrote = t.now
 	if len(c.pending) > 0 {

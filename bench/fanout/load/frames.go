@@ -20,7 +20,7 @@ const (
 	afterData
 )
 
-// maxChunk is larger than any valid chunk. Reading stops at a larger one.
+// maxChunk is the size above which a chunk ends the body.
 const maxChunk = 1 << 40
 
 // strip removes the chunk framing in place.

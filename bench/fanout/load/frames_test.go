@@ -10,7 +10,6 @@ import (
 	"testing"
 )
 
-// TestTally_CountsMessagesInPiecesOfEverySize feeds a stream of five messages in pieces of one byte up to the whole.
 func TestTally_CountsMessagesInPiecesOfEverySize(t *testing.T) {
 	request := newRequest("h", "F", 0, 7, 400)
 	var stream string
@@ -74,7 +73,7 @@ func TestHistogram_QuantilesAreWithinOnePercent(t *testing.T) {
 	}
 }
 
-// FuzzFramesInPieces compares a body read in one piece with the same body cut anywhere.
+// FuzzFramesInPieces compares a body read in one piece with the same body cut in two.
 func FuzzFramesInPieces(f *testing.F) {
 	f.Add([]byte("id: 5\nevent: a\ndata: {}\n\n: x\n\ndata: y\n\n"), 7, false)
 	f.Add([]byte("1a\r\nid: 5\nevent: a\ndata: {}\n\n\r\n0\r\n\r\n"), 3, true)

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuOf returns the CPU time of a process, exact as long as none of its threads end.
+// cpuOf returns the CPU time of a process's running threads. The time of ended threads is missing.
 func cpuOf(pid int) (time.Duration, error) {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil || len(tasks) == 0 {
@@ -53,8 +53,8 @@ func rssOf(pid int) (int64, error) {
 // spareFiles is the number of files besides those of readers and publishers.
 const spareFiles = 200
 
-// RaiseFiles raises the limit of open files of this process, and of the servers that it starts, for a number of connections. If the hard limit is too
-// low it returns the possible number and an error.
+// RaiseFiles raises this process's limit of open files for a number of connections. It also raises the hard limit if necessary; servers that are started
+// later inherit that. If the hard limit is too low and cannot be raised, RaiseFiles returns the possible number and an error.
 func RaiseFiles(connections int) (possible int, err error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

@@ -15,16 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lanesAtMost is the maximum number of posting threads. Two are fast enough not to slow the server down.
+// lanesAtMost is the maximum number of posting threads. Two are fast enough not to be the bottleneck.
 const lanesAtMost = 2
 
-// answerWithin is the timeout of a POST. It is longer than the pause between two messages at any useful rate.
+// answerWithin is the timeout of a POST, and the longest possible pause between two messages of a lane.
 const answerWithin = 30 * time.Second
 
 // publisher posts messages over several keep-alive connections, shared out to its lanes. It is not safe for concurrent use.
 type publisher struct {
 	lanes    []*lane
-	accepted []int64 // sequence numbers by message, 0 for rejected ones
+	accepted []int64 // sequence numbers by message, 0 for those rejected or not posted
 	refused  int64
 	why      string // answer to the first rejected message
 	answered histogram
@@ -51,9 +51,9 @@ func (p *publisher) close() {
 	}
 }
 
-// publish posts n more messages and returns when all are answered. With a rate above 0, message i is due after i/rate seconds, and its latency counts from
-// then even if no connection was free: a slow server cannot hide its latency by slowing the generator down (coordinated omission). Messages that are not
-// posted within the time limit are dropped; a limit of 0 is none.
+// publish posts n more messages and returns when all are answered. With a rate above 0, message i is due after i/rate seconds. If no connection is free
+// then, its latency still counts from then: a slow server cannot hide its latency by slowing the generator down (coordinated omission). Messages that are
+// not posted within the time limit are dropped; a limit of 0 is none.
 func (p *publisher) publish(n int, rate float64, within time.Duration) error {
 	first := len(p.accepted)
 	p.accepted = append(p.accepted, make([]int64, n)...)
@@ -230,7 +230,7 @@ func (l *lane) send(index int, at int64) error {
 	l.idle = l.idle[:len(l.idle)-1]
 	c.index, c.sent, c.answer = index, at, c.answer[:0]
 	c.request.set(index, at)
-	// A request is far smaller than the empty send buffer of its connection.
+	// The connection's send buffer is empty and must have room for a whole request.
 	n, err := unix.Write(c.fd, c.request.bytes)
 	if err == nil && n < len(c.request.bytes) {
 		err = io.ErrShortWrite

@@ -22,7 +22,8 @@ const (
 	connectAllAhead = 8
 )
 
-// readers reads any number of streams on one thread. Fields that are not atomic belong to that thread until close has returned.
+// readers reads any number of streams on one thread. Until close has returned, tally, failed and what changes in each reader belong to that thread, except
+// atomic fields.
 type readers struct {
 	addr    netip.AddrPort
 	request []byte
@@ -115,7 +116,7 @@ func (rs *readers) waitReady(n int, deadline time.Time) error {
 	return nil
 }
 
-// await waits until every reader has reached an id or has ended, or nothing has arrived for a while.
+// await waits until every reader that does not stall has reached an id or has ended, or nothing has arrived for a while.
 func (rs *readers) await(id int64, quiet time.Duration) {
 	arrived, since := rs.arrived.Load(), time.Now()
 	for from := 0; ; time.Sleep(500 * time.Microsecond) {
@@ -150,7 +151,7 @@ func (rs *readers) close() {
 	unix.Close(rs.epoll)
 }
 
-// why returns why reading failed, or else why the stream of a reader ended.
+// why returns the cause of a failed connect. Call it after close.
 func (rs *readers) why() string {
 	if rs.failed != nil {
 		return rs.failed.Error()

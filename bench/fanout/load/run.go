@@ -10,7 +10,6 @@ import (
 	"time"
 )
 
-// connected returns connected readers. The timeout is a minute plus a millisecond for each, or a second for readers of all flows.
 func connected(addr netip.AddrPort, c readersConfig) (*readers, error) {
 	rs, err := newReaders(addr, c)
 	if err != nil {
@@ -27,7 +26,7 @@ func connected(addr netip.AddrPort, c readersConfig) (*readers, error) {
 	return rs, nil
 }
 
-// Run runs a scenario. An error means that it could not run; faults of the server are in the result.
+// Run runs a scenario. An error means that it did not run to its end. Lost, repeated, reordered and rejected messages and cut streams are in the result.
 func Run(server Server, s Scenario) (Result, error) {
 	s = s.withDefaults()
 	if server.Flow == "" {

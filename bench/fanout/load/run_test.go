@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// faulty is a server with one fault in one message.
+// faulty is a server with at most one fault, at one message.
 type faulty struct {
 	fault string
 	mu    sync.Mutex
@@ -24,7 +24,7 @@ type faulty struct {
 	old   string // a delayed frame
 }
 
-// faultAt is the message with the fault; more follow it.
+// faultAt is the sequence number with the fault.
 const faultAt = 20
 
 func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -150,7 +150,6 @@ func TestRun_LatencyCountsFromDueTime(t *testing.T) {
 	}
 }
 
-// TestRun_StopsPostingAtTheLimit has more messages than the time limit allows.
 func TestRun_StopsPostingAtTheLimit(t *testing.T) {
 	s := httptest.NewServer(&faulty{more: make(chan struct{})})
 	defer s.Close()

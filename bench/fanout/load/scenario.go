@@ -16,11 +16,11 @@ const (
 	Fanout Kind = "fanout"
 	// Idle connects readers and publishes nothing.
 	Idle Kind = "idle"
-	// Replay publishes without readers, then lets all readers resume at once from before the first message.
+	// Replay publishes without readers, then lets all readers resume at once from before the first measured message.
 	Replay Kind = "replay"
 )
 
-// Scenario is a measurement of a new server.
+// Scenario is a measurement of a server.
 type Scenario struct {
 	Kind       Kind          `json:"kind"`
 	Readers    int           `json:"readers"`
@@ -28,10 +28,10 @@ type Scenario struct {
 	Publishers int           `json:"publishers,omitempty"`
 	Flows      int           `json:"flows,omitempty"` // number of flows that receive a Fanout's messages in turn; every reader follows all flows; 0: one flow, followed alone
 	Messages   int           `json:"messages,omitempty"`
-	Warm       int           `json:"warm,omitempty"`   // unmeasured messages before them
+	Warm       int           `json:"warm,omitempty"`   // unmeasured messages before the measured ones
 	Size       int           `json:"size,omitempty"`   // bytes of a message; default 400
 	Rate       float64       `json:"rate,omitempty"`   // messages a second, over all publishers; 0: as fast as they are answered
-	Within     time.Duration `json:"within,omitempty"` // post only messages due by then; 0: all
+	Within     time.Duration `json:"within,omitempty"` // stop posting after this time; 0: post all
 	Hold       time.Duration `json:"hold,omitempty"`   // idle time of connected readers before memory is read
 	Quiet      time.Duration `json:"quiet,omitempty"`  // silence after which missing messages count as lost; default 5 s
 }
@@ -60,9 +60,9 @@ func (s Scenario) withDefaults() Scenario {
 
 // Server is the measured server.
 type Server struct {
-	Addr string // 127.0.0.1:port
+	Addr string // IPv4 loopback address and port
 	Flow string // default "bench"
-	PID  int    // process whose CPU time and memory to read; 0: none
+	PID  int    // process whose CPU time and memory to read; 0: do not read them
 }
 
 // Result is the result of a Scenario. Durations are in nanoseconds.
@@ -85,8 +85,8 @@ type Result struct {
 
 	Lost      int64  `json:"lost"`      // accepted messages that were neither delivered nor in a snapshot, summed over readers
 	Twice     int64  `json:"twice"`     // messages delivered to a reader twice
-	Disorder  int64  `json:"disorder"`  // frames whose id does not increase
-	Misnumber int64  `json:"misnumber"` // messages whose id differs from the answer to their POST
+	Disorder  int64  `json:"disorder"`  // messages whose id does not increase
+	Misnumber int64  `json:"misnumber"` // messages whose id differs from the answer to their POST, or between readers
 	Resyncs   int64  `json:"resyncs"`   // snapshots after a reader's first one
 	Covered   int64  `json:"covered"`   // messages replaced by those snapshots
 	Cut       int    `json:"cut"`       // readers whose stream ended
@@ -98,8 +98,8 @@ type Result struct {
 
 	ServerCPU      time.Duration `json:"serverCPU"` // during the measurement
 	GeneratorCPU   time.Duration `json:"generatorCPU"`
-	ReaderBusy     float64       `json:"readerBusy"` // fraction of the time that the reading thread ran; near 1 it was the bottleneck
-	IdleBytes      int64         `json:"idleBytes"`  // memory of all readers
+	ReaderBusy     float64       `json:"readerBusy"` // CPU time of the reading thread, as a fraction of the time; near 1 the thread was the bottleneck
+	IdleBytes      int64         `json:"idleBytes"`  // growth of the server's resident memory while the readers connected
 	PeakBytes      int64         `json:"peakBytes"`  // resident at the end
 	StalledCut     int           `json:"stalledCut"` // stalled readers that the server has cut off
 	ConnectSeconds float64       `json:"connectSeconds"`

@@ -59,7 +59,7 @@ type tally struct {
 // take handles bytes that arrived for a reader at an instant. The first kept bytes of b are the reader's carry, the others are new.
 func (t *tally) take(r *reader, b []byte, kept int, at int64) error {
 	t.bytes += int64(len(b) - kept)
-	whole := b
+	var whole []byte
 	if r.inBody {
 		whole = b[:kept+len(r.body.strip(b[kept:]))]
 	} else {
@@ -149,8 +149,8 @@ func (t *tally) frame(r *reader, f frame, at int64) {
 	t.lastAt = at
 }
 
-// result adds the counts to res. accepted has the sequence number of each message, 0 for rejected ones. Every reader must have received the accepted
-// messages from index first on.
+// result writes the counts into res. accepted has the sequence number of each accepted message, 0 for the others. Every reader that does not stall must
+// have received the accepted messages from index first on.
 func (t *tally) result(all []*reader, accepted []int64, first int, res *Result) {
 	res.Chunked, res.Bytes, res.Delivered = t.chunked, t.bytes, t.delivered
 	res.Twice, res.Disorder, res.Misnumber, res.Resyncs = t.twice, t.outOfOrder, t.otherID, t.resyncs

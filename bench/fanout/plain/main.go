@@ -28,7 +28,7 @@ func main() {
 }
 
 type server struct {
-	mu     sync.Mutex // guards all fields and the topics
+	mu     sync.Mutex // guards seq, topics and the content of all topics
 	seq    int64
 	topics map[string]*topic
 	all    *topic // the messages of all flows
@@ -108,7 +108,7 @@ func (t *topic) add(seq int64, frame []byte) {
 	}
 }
 
-// join returns a new reader and its first frames: those after the cursor, or an empty snapshot if there is no cursor or the ring does not have all of these.
+// join returns a new reader and its first frames: those after the cursor, or an empty snapshot if the ring cannot resume there.
 func (s *server) join(t *topic, after int64) (*reader, [][]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

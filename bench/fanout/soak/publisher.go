@@ -3,7 +3,6 @@ package soak
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -30,7 +29,7 @@ type publisher struct {
 	incarnation string
 	n           int64 // request number in Flow-Emitter
 	count       int64 // number of messages, and field "k" of the last one
-	resent      int64 // kills of the server after which the publisher has resent everything
+	resent      int64 // run.kills when the publisher last resent its state
 }
 
 func newPublisher(r *run, i int) *publisher {
@@ -77,7 +76,6 @@ func (p *publisher) node() string {
 		i%3, i, p.flowID, status, time.Now().UnixMilli(), strings.Repeat("x", p.rand.IntN(200)))
 }
 
-// id returns the id of a random node.
 func (p *publisher) id() string {
 	i := p.rand.IntN(nodesOfAFlow)
 	return fmt.Sprintf("r%d/n%d", i%3, i)
@@ -148,7 +146,8 @@ func (p *publisher) apply(lines []string) error {
 	return nil
 }
 
-// resync checks the server's state after a restart, and resends the state. Unless the server was killed, it must have everything that it confirmed.
+// resync checks the server's state after a restart, and resends the state. Unless the server was killed since the last resend, it must have everything that
+// it confirmed.
 func (p *publisher) resync(incarnation string) error {
 	p.run.stats.resynced.Add(1)
 	want, kills := p.state.Snapshot().JSON(), p.run.kills.Load()
@@ -220,7 +219,7 @@ func (p *publisher) remove(path string) error {
 		case 0:
 			time.Sleep(50 * time.Millisecond)
 		default:
-			return fmt.Errorf("DELETE: %d %s", status, text)
+			return fmt.Errorf("DELETE of %q: %d %s", path, status, text)
 		}
 	}
 }
@@ -252,7 +251,7 @@ func (p *publisher) send(method, path string, body []byte) (status int, incarnat
 func (p *publisher) check() (string, error) {
 	status, _, text := p.send(http.MethodGet, "/snapshot", nil)
 	if want := p.state.Snapshot().JSON(); status != http.StatusOK || text != want {
-		return "", errors.New(p.flowID + ": the server's final state differs from what it confirmed")
+		return "", fmt.Errorf("%s: final state: %d %.300s, but confirmed was %.300s", p.flowID, status, text, want)
 	}
 	return text, nil
 }

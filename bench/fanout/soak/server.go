@@ -95,6 +95,8 @@ func (r *run) start() error {
 		default:
 		}
 	}
+	_ = s.cmd.Process.Kill()
+	<-s.done
 	return fmt.Errorf("timeout waiting for the server to be ready:\n%s", &s.tail)
 }
 

@@ -49,7 +49,7 @@ type stats struct {
 	delivered, connections, resumes, snapshots, stalls, left, settled atomic.Int64
 }
 
-// Run starts a server, puts load on it, restarts it, and prints figures. An error is a fault of the server.
+// Run starts a server, puts load on it, restarts it, and prints figures. A fault of the server is an error.
 func Run(ctx context.Context, cfg Config) (err error) {
 	dir, err := os.MkdirTemp("", "soak")
 	if err != nil {
@@ -147,7 +147,7 @@ func (r *run) load(ctx context.Context) error {
 	return nil
 }
 
-// restarts ends the server at fixed fractions of the time, so that one process covers most of each compared quarter.
+// restarts restarts the server at fixed fractions of the time, outside of the two quarters whose memory is compared.
 func (r *run) restarts(ctx context.Context) error {
 	began := time.Now()
 	for _, next := range []struct {
@@ -225,8 +225,8 @@ func (r *run) report() {
 // minCollections is the least number of garbage collections in a quarter of the time for a meaningful median.
 const minCollections = 10
 
-// checkMemory compares the live heap after collections in the last quarter of the time with the second quarter. A load of less than a minute is not checked if it
-// has too few collections.
+// checkMemory compares the live heap after collections in the last quarter of the time with the second quarter. A load of less than a minute with few
+// collections, but at least one, is not checked.
 func (r *run) checkMemory(began time.Time) error {
 	quarter := func(from, to float64) (live []int64) { // in MiB, sorted
 		for _, s := range r.live {

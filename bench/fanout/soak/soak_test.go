@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// TestRun_TenSeconds runs the soak test for ten seconds with a small ring.
-func TestRun_TenSeconds(t *testing.T) {
+func TestRun_FindsNoFaultInTenSeconds(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "openova-flow-server")
 	if err := Build(t.Context(), program); err != nil {
 		t.Fatal(err)
@@ -21,8 +20,7 @@ func TestRun_TenSeconds(t *testing.T) {
 	}
 }
 
-// TestSeen_RejectsMissingMessages feeds wrong frames to the checks of a subscriber.
-func TestSeen_RejectsMissingMessages(t *testing.T) {
+func TestSubscriber_RejectsMissingAndRepeatedMessages(t *testing.T) {
 	s := &seen{count: 4}
 	if err := s.follows(`{"type":"delete-nodes","k":5,"ids":["a"]}`, false); err != nil || s.count != 5 {
 		t.Errorf("%d, %v", s.count, err)

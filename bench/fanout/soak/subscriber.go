@@ -32,7 +32,7 @@ type subscriber struct {
 	last  int64 // id of the last frame
 }
 
-// follow runs until ctx ends: it connects, stalls, disconnects and reconnects, or is cut off by the server. Once loadEnded is closed it only reads.
+// follow connects, stalls, disconnects and reconnects until ctx ends or a frame is wrong. Once loadEnded is closed it no longer stalls or disconnects.
 func (sub *subscriber) follow(ctx context.Context, loadEnded <-chan struct{}) error {
 	for ctx.Err() == nil {
 		wait, err := sub.connect(ctx, loadEnded)
@@ -110,8 +110,7 @@ func (sub *subscriber) connect(ctx context.Context, loadEnded <-chan struct{}) (
 	}
 }
 
-// randomWait returns a random time below longest, with short times more likely. Below Config.Pause it is sometimes longer than the ring covers, and than
-// the server's write timeout.
+// randomWait returns a random time below longest, with short times more likely.
 func (sub *subscriber) randomWait(longest time.Duration) time.Duration {
 	part := sub.rand.Float64()
 	return time.Duration(part * part * float64(longest))

@@ -1,7 +1,7 @@
 //go:build linux
 
 // Command fanout compares the server with a plain net/http fan-out and a server that only writes, in turns, and prints a table. It fails when a server
-// loses, repeats or reorders messages, never because one is slow. Run it in the folder of its module.
+// loses, repeats or reorders messages, but not when one misses a target. Run it in the folder of its module.
 package main
 
 import (
@@ -138,7 +138,7 @@ type single struct {
 	Result   load.Result   `json:"result"`
 }
 
-// all runs every scenario, in each round once for every server. The order of servers rotates.
+// all runs the selected scenarios. In each round every server has its turn; the order of servers rotates.
 func (m *measured) all(ctx context.Context, o options, servers []server, log io.Writer) (faults []string, err error) {
 	for _, s := range scenarios(o.quick) {
 		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {

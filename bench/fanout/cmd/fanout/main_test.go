@@ -14,7 +14,6 @@ import (
 	"github.com/openova-io/openova/bench/fanout/load"
 )
 
-// TestRun_EveryServerDeliversEachMessageOnce runs every scenario, shortened, on every server.
 func TestRun_EveryServerDeliversEachMessageOnce(t *testing.T) {
 	t.Chdir("../..")
 	record := filepath.Join(t.TempDir(), "runs.jsonl")
@@ -60,7 +59,7 @@ func TestRun_EveryServerDeliversEachMessageOnce(t *testing.T) {
 	}
 }
 
-func TestWriteTable_ComparesMediansWithPlain(t *testing.T) {
+func TestWriteTable_MediansAndRatiosToPlain(t *testing.T) {
 	m := &measured{}
 	add := func(scenario, server string, round int, r load.Result) {
 		m.runs = append(m.runs, single{Scenario: scenario, Server: server, Round: round, Result: r})
@@ -90,7 +89,7 @@ func TestWriteTable_ComparesMediansWithPlain(t *testing.T) {
 	}
 }
 
-func TestRun_UnknownNamesAreErrors(t *testing.T) {
+func TestRun_RejectsInvalidFlags(t *testing.T) {
 	for _, tt := range []struct{ args, wantPart string }{
 		{"-only nothing", `"nothing"; allowed: ingest, `},
 		{"-servers nothing", `"nothing"; allowed: limit, `},

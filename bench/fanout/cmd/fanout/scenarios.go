@@ -31,8 +31,8 @@ type scenario struct {
 	load     load.Scenario
 	rounds   int
 	oursOnly bool    // only for builds of the flow server
-	portable float64 // rate for the portable path, if it cannot keep up with load.Rate
-	resumes  bool    // only for servers that resume and have several flows
+	portable float64 // rate on the portable path; 0: load.Rate
+	resumes  bool    // only for servers with resume and a stream of all flows
 }
 
 // heartbeatWithin is the heartbeat interval plus a margin for a busy machine.
@@ -44,7 +44,8 @@ const portableRate = 300
 // heldReaders is the target for simultaneous readers.
 const heldReaders = 50_000
 
-// scenarios returns all scenarios. Those with readers and without a rate have fewer messages than the ring holds, so that no reader needs a snapshot.
+// scenarios returns all scenarios. Those with readers and without a rate have fewer messages than the ring holds, so that no reader gets a snapshot in place
+// of messages.
 func scenarios(quick bool) []scenario {
 	all := []scenario{
 		{name: ingest, rounds: 3, load: load.Scenario{Kind: load.Fanout, Publishers: 16, Warm: 2000, Messages: 40_000}},
@@ -97,7 +98,7 @@ type figure struct {
 	label    string
 	of       func(load.Result) float64
 	show     func(float64) string
-	ratioTo  string // the server to compare with; empty: none
+	ratioTo  string // server to compare with; empty: no comparison
 }
 
 func perSecond(n int64, seconds float64) float64 { return quotient(float64(n), seconds) }
@@ -141,7 +142,7 @@ func thousands(v float64) string {
 func tenths(v float64) string { return fmt.Sprintf("%.1f", v) }
 func whole(v float64) string  { return fmt.Sprintf("%.0f", v) }
 
-// figures returns the rows of the table. loads has the scenarios as they were run.
+// figures returns the rows of the table. Some labels have numbers from loads.
 func figures(loads map[string]load.Scenario) []figure {
 	return []figure{
 		{ingest, "ingest, 16 publishers, no subscribers: POST/s", postsPerSecond, thousands, plain},

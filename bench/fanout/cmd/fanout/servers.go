@@ -29,7 +29,6 @@ const (
 // serverModule is the folder of the server's module, relative to this module.
 const serverModule = "../../products/openova-flow/server"
 
-// startWithin is the timeout for a server to accept connections.
 const startWithin = 10 * time.Second
 
 // server is a measured program.
@@ -38,12 +37,12 @@ type server struct {
 	binary  string
 	env     []string
 	ours    bool // a build of the flow server
-	resumes bool // resumes and has several flows
-	silent  bool // accepts streams but delivers nothing
+	resumes bool // has resume and a stream of all flows
+	silent  bool // accepts streams but delivers no messages
 	args    func(addr string) []string
 }
 
-// build builds the named servers, by default all that deliver, and adds existing builds.
+// build builds the named servers, by default all that deliver messages. also lists existing builds as name=binary.
 func build(ctx context.Context, dir string, named, also []string) ([]server, error) {
 	listen := func(addr string) []string { return []string{"-listen", addr} }
 	ours := func(name, binary, mode string) server {
@@ -108,7 +107,6 @@ func runOne(ctx context.Context, s server, what load.Scenario) (load.Result, err
 	return load.Run(load.Server{Addr: p.addr, PID: p.cmd.Process.Pid}, what)
 }
 
-// process is a running server.
 type process struct {
 	cmd  *exec.Cmd
 	addr string
@@ -133,8 +131,8 @@ func start(ctx context.Context, s server) (*process, error) {
 			return p, conn.Close()
 		}
 		select {
-		case err := <-p.done:
-			return nil, fmt.Errorf("%s ended before it served: %w", s.binary, err)
+		case <-p.done:
+			return nil, fmt.Errorf("%s ended before it accepted connections: %s", s.binary, p.cmd.ProcessState)
 		case <-time.After(5 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {

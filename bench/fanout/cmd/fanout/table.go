@@ -11,7 +11,7 @@ import (
 	"github.com/openova-io/openova/bench/fanout/load"
 )
 
-// values returns a figure of a server by round.
+// values returns a figure of a server by round. If a file of stored runs has a round twice, the later run counts.
 func (m *measured) values(scenario, server string, of func(load.Result) float64) map[int]float64 {
 	values := map[int]float64{}
 	for _, r := range m.runs {
@@ -53,7 +53,7 @@ func medianOf(all []float64) (v float64, ok bool) {
 	return (all[(n-1)/2] + all[n/2]) / 2, true
 }
 
-// loads returns the load of each scenario, by its name.
+// loads returns the load of each scenario's last run, by the scenario's name.
 func (m *measured) loads() map[string]load.Scenario {
 	loads := map[string]load.Scenario{}
 	for _, r := range m.runs {

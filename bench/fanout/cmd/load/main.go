@@ -30,7 +30,7 @@ func run() error {
 	flag.IntVar(&s.Stalled, "stalled", 0, "additional readers that read nothing")
 	flag.IntVar(&s.Publishers, "publishers", 1, "keep-alive connections that post")
 	flag.IntVar(&s.Messages, "messages", 1000, "messages")
-	flag.IntVar(&s.Warm, "warm", 0, "unmeasured messages before them")
+	flag.IntVar(&s.Warm, "warm", 0, "unmeasured messages before the measured ones")
 	flag.IntVar(&s.Size, "size", 400, "bytes of a message")
 	flag.Float64Var(&s.Rate, "rate", 0, "messages a second; 0: each connection posts as soon as it is answered")
 	flag.DurationVar(&s.Within, "within", 0, "stop posting after this time; 0: post all")

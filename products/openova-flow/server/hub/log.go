@@ -10,8 +10,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// Log puts the changes of one or more hubs into one order, so that all of them reach the same state. A hub with a Log (Config.Log) is changed only
-// by Apply. The methods of a Log may be called from any goroutine.
+// Log puts the changes of one or more hubs into one order, so that all of them reach the same state. The flows of a hub with a Log (Config.Log) are changed
+// only by Apply and Replace. The methods of a Log may be called from any goroutine.
 type Log interface {
 	// Append adds a command to the log, waits until this hub has applied it, and returns the outcome. After an *UnavailableError the command may
 	// still be applied later; a Post with a Stamp may be repeated then. After a *TooLargeError it is not applied. ErrRepeated means that the log
@@ -119,8 +119,8 @@ func (h *Hub) Known(flowID string) (known bool) {
 	return known
 }
 
-// CatchUp returns once this hub has applied the change with a sequence number, which a client may have from another hub of the Log. It fails with an
-// *UnavailableError.
+// CatchUp returns once this hub has applied the change with a sequence number that a client has from another hub of the Log. It fails with an
+// *UnavailableError. Without a Log it does nothing.
 func (h *Hub) CatchUp(seq int64) error {
 	if h.cfg.Log == nil || seq <= h.last.Load() {
 		return nil
@@ -128,8 +128,8 @@ func (h *Hub) CatchUp(seq int64) error {
 	return h.cfg.Log.Sync()
 }
 
-// repeatID returns an ID for a command: equal for equal parts, so that the log recognizes a repeated command.
+// repeatID returns an ID for a command, equal only for equal parts, so that the log recognizes a repeated command.
 func repeatID(parts ...any) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q", parts))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%#v", parts)) // not %q, for which all integers above U+10FFFF are equal
 	return hex.EncodeToString(sum[:16])
 }

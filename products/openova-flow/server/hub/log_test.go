@@ -22,7 +22,8 @@ type sharedLog struct {
 	mu          sync.Mutex
 	entries     []hub.Entry
 	unavailable bool
-	now         func() time.Time // the log's clock; nil: a clock that moves with each entry
+	now         func() time.Time    // the log's clock; nil: a clock that moves with each entry
+	stored      map[string]struct{} // IDs of commands, each stored once; nil: repeats are stored too
 }
 
 // hubLog is the Log of one hub.
@@ -48,6 +49,14 @@ func (e *hubLog) Append(c record.Command) (hub.Outcome, error) {
 		e.log.mu.Unlock()
 		return hub.Outcome{}, errUnavailable
 	}
+	id := c.ID
+	if _, repeated := e.log.stored[id]; repeated && id != "" {
+		e.log.mu.Unlock()
+		if err := e.Sync(); err != nil {
+			return hub.Outcome{}, err
+		}
+		return hub.Outcome{}, hub.ErrRepeated
+	}
 	c, err := record.DecodeCommand(c.Encode())
 	if err != nil {
 		e.log.mu.Unlock()
@@ -59,6 +68,9 @@ func (e *hubLog) Append(c record.Command) (hub.Outcome, error) {
 		at = e.log.now().UnixMilli()
 	}
 	e.log.entries = append(e.log.entries, hub.Entry{Seq: n, At: at, Birth: fmt.Sprintf("birth-%d", n), Command: c})
+	if e.log.stored != nil {
+		e.log.stored[id] = struct{}{}
+	}
 	e.log.mu.Unlock()
 	err = e.Sync()
 	return e.results[n-1], err
@@ -81,7 +93,7 @@ func (e *hubLog) Sync() error {
 func (e *hubLog) Status() hub.LogStatus { return hub.LogStatus{Loaded: true} }
 
 // TestLog_HubsOnOneLogAreEqual makes random requests, with repeats, to several hubs of one log. Some hubs apply later or have smaller limits. All must
-// have the same answers, sequence numbers, incarnations, frames and states.
+// have the same outcomes of commands, lists, saved states and histories.
 func TestLog_HubsOnOneLogAreEqual(t *testing.T) {
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 9))
@@ -228,7 +240,30 @@ func TestLog_LimitsMessagesOfAnEntry(t *testing.T) {
 	}
 }
 
-// TestLog_FlowIsIdleOnlyIfItIsAtAllHubs has an emitter renew at one of two hubs, without a message.
+// TestLog_RepeatedActivityKeepsAFlow has an emitter renew at one of two hubs, again and again, so that the log gets several commands of one kind.
+func TestLog_RepeatedActivityKeepsAFlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &sharedLog{now: time.Now, stored: make(map[string]struct{})}
+		one, first := log.hub(hub.Config{IdleTimeout: time.Minute})
+		two, second := log.hub(hub.Config{IdleTimeout: time.Minute})
+		if _, err := one.Ingest(record.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "n", "x")}}); err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			time.Sleep(20 * time.Second)
+			one.RecordActivity("F")
+			hub.DropIdle(one)
+			if err := errors.Join(first.Sync(), second.Sync()); err != nil {
+				t.Fatal(err)
+			}
+			hub.DropIdle(two)
+		}
+		if one.Incarnation("F") == record.NoIncarnation || two.Incarnation("F") == record.NoIncarnation {
+			t.Error("the flow was dropped though an emitter was active at one hub")
+		}
+	})
+}
+
 func TestLog_FlowIsIdleOnlyIfItIsAtAllHubs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &sharedLog{now: time.Now}
@@ -263,7 +298,6 @@ func TestLog_FlowIsIdleOnlyIfItIsAtAllHubs(t *testing.T) {
 	})
 }
 
-// TestCheckpoint_OmitsRenewalsOfOneHub: checkpoints of hubs that have applied the same entries are equal, though only one of them has seen a renewal.
 func TestCheckpoint_OmitsRenewalsOfOneHub(t *testing.T) {
 	h, _ := new(sharedLog).hub(hub.Config{})
 	ingest(t, h, upsert(t, "a", "running"))

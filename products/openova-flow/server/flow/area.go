@@ -18,7 +18,7 @@ func (s *State) area(region string) *area {
 		if s.areas == nil {
 			s.areas = make(map[string]*area)
 		}
-		a = &area{region: strings.Clone(region)} // copied, since the message that holds this text may be freed before the area
+		a = &area{region: strings.Clone(region)} // a part of the message would keep the message in memory
 		s.areas[a.region] = a
 		s.bytes += a.size()
 	}
@@ -69,8 +69,8 @@ func (s *State) leaveRel(e *edge) {
 	s.touch(a)
 }
 
-// RegionVersion returns a number that changes whenever the nodes or relationships of a region may have changed; 0 for a region without
-// any. Do not compare numbers of different states.
+// RegionVersion returns a number that changes whenever the nodes or relationships of a region may have changed. It is 0 for a region
+// without nodes and relationships. Do not compare numbers of different states.
 func (s *State) RegionVersion(region string) int64 {
 	if a := s.areas[region]; a != nil {
 		return a.version
@@ -80,7 +80,7 @@ func (s *State) RegionVersion(region string) int64 {
 
 // CollectRegion returns the elements of one region as a snapshot message: the FlowInstance, the nodes that name the region, and the
 // relationships that RegionOfRel assigns to it, unordered. Later changes of the state do not change the message. The cost depends on
-// the region's elements only, not on the size of the flow.
+// the number of the region's elements, not on the size of the flow.
 func (s *State) CollectRegion(region string) *Message {
 	f := s.flow
 	m := &Message{Type: TypeSnapshot, Flow: &f}

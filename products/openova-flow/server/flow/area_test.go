@@ -52,7 +52,6 @@ func TestState_CollectRegionEqualsSearch(t *testing.T) {
 	}
 }
 
-// TestState_EmptyRegionsFreeTheirMemory counts the bytes of 100 regions with a node each, before and after the nodes are deleted.
 func TestState_EmptyRegionsFreeTheirMemory(t *testing.T) {
 	s := flow.NewState("F", 7)
 	empty := s.Bytes()

@@ -52,7 +52,7 @@ func DecodeStored(flowID string, data []byte) (*Message, error) {
 }
 
 func decodeString(flowID, s string, from origin) (*Message, error) {
-	s = strings.TrimSuffix(s, "\n") // the most common white space, so that such a message is parsed once
+	s = strings.TrimSuffix(s, "\n") // a message with other white space is parsed twice
 	m := new(decoded)
 	spaced, err := parse(m, flowID, s, from)
 	if err == nil && spaced {
@@ -85,7 +85,7 @@ func parse(m *decoded, flowID, s string, from origin) (spaced bool, err error) {
 	m.raw = s
 	err = d.message(&m.Message)
 	spaced = d.space
-	if cap(d.keys) == 2*manyKeys { // drop a list that has grown
+	if cap(d.keys) == 2*manyKeys { // a list that has grown is not kept
 		clear(d.keys[:cap(d.keys)])
 		d.s, d.flowID, d.one = "", "", nil
 		decoders.Put(d)

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// fields decodes an object of the contract. It calls field for each key, which decodes the value into the
-// object.
+// fields decodes an object of the contract. It calls field for each key; field decodes the value.
 func fields[T any](d *decoder, into *T, field func(d *decoder, into *T, key string) error) error {
 	if d.peek() != '{' {
 		return d.wrong("an object")
@@ -284,8 +283,8 @@ func (d *decoder) relType() (RelType, error) {
 	return "", refuse("", quoteShort(name)+" is not a relationship type; allowed are contains, finish-to-start, start-to-start, finish-to-finish, start-to-finish, triggers")
 }
 
-// unknown decodes a field that v1 does not define, and keeps it. A known field in another case (nodeid) is an error: as an
-// unknown field its value would be lost silently.
+// unknown reads a field that the contract does not define. A defined field in another case (flowid) is an error: as an unknown
+// field it would be ignored silently.
 func (d *decoder) unknown(key string, known []string) error {
 	for _, name := range known {
 		if strings.EqualFold(key, name) {

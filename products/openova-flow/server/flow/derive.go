@@ -1,6 +1,6 @@
 package flow
 
-// Classes of status, worst first. A container's status is the worst class among its leaves.
+// Classes of status, worst first. The derived status of a flow is the worst class among its leaves.
 const (
 	classFailed = iota
 	classRunning
@@ -36,12 +36,11 @@ func Worst(statuses ...string) string {
 	return classStatus[worst]
 }
 
-// rollup summarizes the leaves. The extremes are computed again only after a leaf with an extreme value is
-// removed.
+// rollup summarizes the leaves.
 type rollup struct {
 	count       [classes]int
 	first, last Time // earliest startedAt, latest endedAt
-	stale       bool // first and last must be computed again
+	stale       bool // first or last was removed, so both must be computed again
 }
 
 func (r *rollup) add(n *Node) {
@@ -61,7 +60,7 @@ func (r *rollup) remove(n *Node) {
 	}
 }
 
-// replace is remove followed by add. It keeps the extremes if the times are equal, which is the usual case.
+// replace is remove followed by add. If the times are equal, which is the usual case, first and last stay valid.
 func (r *rollup) replace(old, n *Node) {
 	if old.StartedAt == n.StartedAt && old.EndedAt == n.EndedAt {
 		r.count[classOf(old.Status)]--

@@ -70,8 +70,7 @@ func (f Instance) JSON() string {
 	return encode(f)
 }
 
-// JSON returns the node on one line: its original bytes if it was decoded, otherwise its encoded fields. Two nodes built in
-// Go with equal fields and equal bytes of Meta have equal JSON.
+// JSON returns the node on one line: its original bytes if it was decoded, otherwise its encoded fields.
 func (n Node) JSON() string {
 	if n.raw != "" {
 		return n.raw
@@ -88,8 +87,7 @@ func (r Relationship) JSON() string {
 	return encode(r)
 }
 
-// encode marshals v without HTML escapes. The types of this package always marshal, except when Go code has set a Meta that is
-// not JSON, which is a programming error.
+// encode marshals v without HTML escapes. It panics if Go code has set a Meta that is not JSON.
 func encode(v any) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

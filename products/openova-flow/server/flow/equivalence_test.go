@@ -44,8 +44,8 @@ func TestEquivalence(t *testing.T) {
 	}
 }
 
-// foldSequence folds one sequence with both implementations and compares them after each request. It writes to line, for
-// each request, the messages that a subscriber gets, also those that the server makes, the snapshot, and the ids of the leaves.
+// foldSequence folds one random sequence with Apply, with ApplyAgain and with plain, and compares the results after each request.
+// It writes to line, for each request, its messages, the derived upsert-flow if any, the snapshot, and the ids of the leaves.
 func foldSequence(seed uint64, line *strings.Builder) error {
 	g := &sequencer{Rand: rand.New(rand.NewPCG(seed, 3))}
 	const created = 7
@@ -206,7 +206,7 @@ func (g *sequencer) key() string {
 		pick(g, []string{"contains", "contains", "finish-to-start", "finish-to-start", "start-to-start", "finish-to-finish", "start-to-finish", "triggers"}))
 }
 
-// end returns an id for a relationship: of a node, of no node, or empty.
+// end returns an id for a relationship or a deletion, now and then of no node, or empty.
 func (g *sequencer) end() string {
 	if g.one(16) {
 		return pick(g, []string{`""`, `"nowhere"`})
@@ -214,7 +214,7 @@ func (g *sequencer) end() string {
 	return g.id()
 }
 
-// id returns the JSON of a random id, in one of several encodings.
+// id returns the JSON of a random id, with or without escapes.
 func (g *sequencer) id() string {
 	// Half of the ids are among the first five, otherwise few messages would concern the same element.
 	id := oddIDs[g.IntN(5)]

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// Error describes an invalid message.
+// Error describes an invalid message, batch or element.
 type Error struct {
-	Field string // invalid field, such as nodes[3].status; empty if the message as a whole is invalid
-	Line  int    // line in the batch, from 1; 0 without a batch
-	Msg   string // what is wrong, and which values are allowed
+	Field string // invalid field, such as nodes[3].status; empty if the error is not about a field
+	Line  int    // line in the batch, from 1; 0 if the error is not about a line
+	Msg   string // what is wrong
 
 	tooLarge bool
 }

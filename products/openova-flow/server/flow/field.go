@@ -65,7 +65,7 @@ func (w *walk) space() {
 	}
 }
 
-// is skips white space and then c, and reports whether c was there.
+// is skips white space, and c if it comes next. It reports whether c came next.
 func (w *walk) is(c byte) bool {
 	w.space()
 	if w.pos == len(w.s) || w.s[w.pos] != c {

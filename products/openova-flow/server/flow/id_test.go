@@ -20,8 +20,6 @@ func TestValidID(t *testing.T) {
 	}
 }
 
-// TestDecode_InstantsAreDates tests values at both bounds, inside and outside, in each field that holds an
-// instant.
 func TestDecode_InstantsAreDates(t *testing.T) {
 	for message, least := range map[string]string{
 		`{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","startedAt":T}]}`: "-8640000000000000",
@@ -38,7 +36,6 @@ func TestDecode_InstantsAreDates(t *testing.T) {
 	}
 }
 
-// TestDecodeStored_KeepsInstantsOfEarlierVersions decodes, folds and restores a node that an earlier version accepted.
 func TestDecodeStored_KeepsInstantsOfEarlierVersions(t *testing.T) {
 	node := `{"id":"a","flowId":"F","label":"a","status":"x","startedAt":-9007199254740991}`
 	padding := `,"unknown":"` + strings.Repeat("x", 2000) + `"` // makes the state copy the node out of its message

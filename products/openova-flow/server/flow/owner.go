@@ -5,15 +5,14 @@ import (
 	"strings"
 )
 
-// RegionOf returns the region that an id belongs to: the part before the first slash, or the whole id without
-// one.
+// RegionOf returns the region of an id: the part before the first slash, or the whole id if it has none.
 func RegionOf(id string) string {
 	region, _, _ := strings.Cut(id, "/")
 	return region
 }
 
-// OwnersOf returns the ids whose regions own a relationship: its toId, since that is the dependent node. A `contains` edge has two owners, since it changes
-// both of its nodes: one becomes a container, the other its child.
+// OwnersOf returns the ids whose regions own a relationship: its toId, since that is the dependent node. A `contains` edge has two owners, since it makes
+// one node a container and the other its child.
 func OwnersOf(k RelKey) []string {
 	if k.Type == Contains {
 		return []string{k.FromID, k.ToID}

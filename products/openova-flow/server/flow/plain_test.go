@@ -167,7 +167,7 @@ func (s *plain) derive(arrival int64) {
 	s.flow = fmt.Sprintf(`{"id":%s,"status":%s,"startedAt":%d%s}`, quoted(s.flowID), quoted(worst), started, end)
 }
 
-// contains reports whether an existing node of the same region is contained in this one.
+// contains reports whether a container contains an existing node of its region.
 func (s *plain) contains(container plainNode) bool {
 	local := func(flow string) bool { return flow == "" || flow == s.flowID }
 	return slices.ContainsFunc(s.rels, func(r plainRel) bool {
@@ -176,7 +176,7 @@ func (s *plain) contains(container plainNode) bool {
 	})
 }
 
-// leaves returns the ids of the nodes that contain no others, sorted.
+// leaves returns the ids of the nodes that contain no node of their region, sorted.
 func (s *plain) leaves() []string {
 	ids := []string{}
 	for _, n := range s.nodes {

@@ -1,16 +1,17 @@
 package flow
 
-// PutBack restores relationships that a deletion removes but that its caller does not own. By the contract, deleting a node deletes all of
-// its relationships. A caller that is bound to regions must not delete those of other regions.
+// PutBack restores foreign relationships after a deletion. By the contract, deleting a node deletes all of its relationships. A caller that
+// is bound to regions must not delete relationships of other regions (RelInRegions).
 type PutBack struct {
 	Regions []string // of the caller
 	removed map[RelKey]Relationship
 }
 
-// Before records what a message is about to remove from a state. Call it before Apply.
+// Before records the foreign relationships that a delete-nodes message removes from a state. Call it with each message of a request,
+// before Apply.
 func (p *PutBack) Before(s *State, m *Message) {
 	switch m.Type {
-	case TypeSnapshot: // a snapshot replaces everything
+	case TypeSnapshot: // what a snapshot leaves out is not restored
 		clear(p.removed)
 	case TypeDeleteNodes:
 		for _, id := range m.IDs {
@@ -26,7 +27,7 @@ func (p *PutBack) Before(s *State, m *Message) {
 	}
 }
 
-// Message returns the message that restores the relationships, ordered by key; nil if there are none.
+// Message returns the message that restores the recorded relationships that s lacks, ordered by key; nil if it lacks none.
 func (p *PutBack) Message(s *State) *Message {
 	var rels []Relationship
 	for k, r := range p.removed {

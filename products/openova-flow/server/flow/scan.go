@@ -22,7 +22,7 @@ type scanner struct {
 	depth int
 	space bool     // there was insignificant white space
 	valid bool     // the input is known to be valid, without duplicate keys
-	keys  []string // keys of all open objects, the innermost last
+	keys  []string // keys of the open objects, at most manyKeys of each, the innermost object last
 }
 
 func (p *scanner) syntax(format string, args ...any) error {
@@ -64,7 +64,7 @@ func (p *scanner) open() error {
 type object struct {
 	base int                 // index of its first key in scanner.keys
 	n    int                 // number of keys so far
-	seen map[string]struct{} // its keys; nil up to manyKeys keys
+	seen map[string]struct{} // its keys, if it has more than manyKeys
 }
 
 // begin reads the opening brace of an object.
@@ -76,7 +76,7 @@ func (p *scanner) begin() (object, error) {
 }
 
 // next reads the next key of an object and the colon. The caller then reads the value. At the end of the object, next reads the
-// closing brace and ok is false. Duplicate keys are an error.
+// closing brace and ok is false. A duplicate key is an error, unless p.valid is set.
 func (p *scanner) next(o *object) (key string, ok bool, err error) {
 	c := p.peek()
 	if c == '}' {
@@ -109,7 +109,6 @@ func (p *scanner) next(o *object) (key string, ok bool, err error) {
 	return key, true, nil
 }
 
-// remember records a key of an object. A key that it already has is an error.
 func (p *scanner) remember(key string, o *object) error {
 	if p.valid {
 		return nil

@@ -75,10 +75,10 @@ func exceedsRegionChanges(messages []*Message, limit int) (*Message, string) {
 	return nil, ""
 }
 
-// keySet adds and removes keys on top of a map that it does not change.
+// keySet counts the keys of a set as keys are added and removed.
 type keySet[K comparable] struct {
 	n       int
-	base    func(K) bool
+	base    func(K) bool // whether the set had a key at first; nil: it was empty
 	changed map[K]bool
 }
 

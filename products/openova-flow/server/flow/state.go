@@ -10,7 +10,7 @@ import (
 
 // State is the result of folding the messages of one flow. It is not safe for concurrent use.
 //
-// Memory is bounded by the present elements: deleted nodes use none, and a node never keeps a much larger message in memory.
+// It keeps nothing of deleted elements, and no element keeps a much larger message in memory.
 type State struct {
 	flowID   string
 	flow     Instance
@@ -90,7 +90,7 @@ func (s *State) Apply(m *Message) {
 
 var decodedMessages = sync.Pool{New: func() any { return new(decoded) }}
 
-// ApplyAgain folds a message that this process has decoded before, from its JSON. It does not validate it again, and takes half the time of Decode and Apply.
+// ApplyAgain folds a message of this flow. text is the result of Message.JSON. ApplyAgain does not validate it again, so it is faster than Decode and Apply.
 func (s *State) ApplyAgain(text string) {
 	m := decodedMessages.Get().(*decoded)
 	if _, err := parse(m, s.flowID, text, decodedBefore); err != nil {
@@ -187,7 +187,7 @@ func (s *State) count(status string, delta int) {
 		s.statuses = make(map[string]int)
 	}
 	if delta > 0 && n == 1 {
-		status = strings.Clone(status) // the message may be freed before the last node with this status
+		status = strings.Clone(status) // a part of the message would keep the message in memory
 	}
 	s.statuses[status] = n
 }
@@ -327,7 +327,7 @@ func (s *State) deleteRel(e *edge) {
 	}
 }
 
-// forget removes a vertex without a node and without relationships.
+// forget removes a vertex that has neither a node nor relationships.
 func (s *State) forget(v *vertex, id string) {
 	if !v.present && len(v.out) == 0 && len(v.in) == 0 {
 		s.drop(id)
@@ -405,7 +405,7 @@ func (s *State) Regions() []string {
 // RelCount returns the number of relationships.
 func (s *State) RelCount() int { return len(s.rels) }
 
-// Bytes returns the approximate memory of the elements: their JSON and a fixed cost for each.
+// Bytes returns the approximate memory of the state: the JSON of decoded elements, and a fixed cost for each element and region.
 func (s *State) Bytes() int64 { return s.bytes }
 
 // Approximate bytes of maps, indexes and headers.
@@ -428,7 +428,7 @@ func (s *State) EachNode(f func(Node) bool) {
 	}
 }
 
-// EachRelOf calls f once for each relationship of a node, unordered: those that deleting the node would delete. f must not change the state.
+// EachRelOf calls f once for each relationship that deleting a node would delete, unordered. f must not change the state.
 func (s *State) EachRelOf(id string, f func(Relationship)) {
 	v := s.vertices[id]
 	if v == nil {

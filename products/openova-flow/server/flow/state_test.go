@@ -217,7 +217,6 @@ func TestState_EqualsModel(t *testing.T) {
 	}
 }
 
-// TestState_ContainsAcrossRegionsMakesNoContainer applies the nodes and the relationship in several orders, and moves nodes between regions.
 func TestState_ContainsAcrossRegionsMakesNoContainer(t *testing.T) {
 	child := func(region string) *flow.Message {
 		return flow.UpsertNodes(flow.Node{ID: "a", FlowID: "F", Label: "a", Status: "succeeded", Region: region})

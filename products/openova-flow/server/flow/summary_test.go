@@ -8,7 +8,7 @@ import (
 	"unsafe"
 )
 
-// TestState_SummaryVisitsNoNode makes the nodes inaccessible: the counts by status and the regions, which lists of flows need, must still be right.
+// TestState_SummaryVisitsNoNode makes the nodes inaccessible: the counts by status and the regions must still be right.
 func TestState_SummaryVisitsNoNode(t *testing.T) {
 	s := NewState("F", 1)
 	for i := range 1000 {

@@ -91,7 +91,7 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Object is the original bytes of a JSON object, on one line; empty if absent. This package does not interpret it.
+// Object is the original bytes of a JSON object, on one line; empty if absent.
 type Object string
 
 // MarshalJSON writes the object unchanged, or null if it is absent.
@@ -131,8 +131,7 @@ type Instance struct {
 	raw string
 }
 
-// Node is one vertex of a flow. In the Flux adapter it is a release, a Kustomization, a source or a region. ID is its key
-// within the flow.
+// Node is one vertex of a flow. ID is its key within the flow.
 type Node struct {
 	ID        string `json:"id"`
 	FlowID    string `json:"flowId"`
@@ -154,8 +153,8 @@ type RelKey struct {
 	Type   RelType `json:"type"`
 }
 
-// Relationship is one edge. FromFlowID and ToFlowID are the flows of its ends; empty means this flow. Lag is in seconds. Either
-// end may be a node that does not exist (yet).
+// Relationship is one edge. FromFlowID and ToFlowID are the flows of its ends; empty means this flow. Lag is in seconds. The
+// nodes at its ends need not exist.
 type Relationship struct {
 	FromID     string    `json:"fromId"`
 	ToID       string    `json:"toId"`

@@ -1,8 +1,8 @@
 // Package claims keeps the claims of a flow: which cluster has each region, which may claim it, when a claim expires, and the state that readers see.
 //
-// It has no clock, timers or locks: the caller passes the time, in Unix milliseconds, and serializes writes with reads. Hubs of the same log pass the times
-// in the log, so that they agree on the owners. Only Expire, Restore and JSON get the time of the hub's own clock. It decides
-// who may claim a region only in Restore after a restart, and a hub with a log has no such Restore.
+// It has no clock, timers or locks: the caller passes the time, in Unix milliseconds, and serializes writes with reads. Which cluster has a region depends
+// on the times that Claim and Renew get: hubs of one log pass the times in the log, so that they agree. Expire, Restore and JSON may get the time of a hub's
+// own clock: that does not decide it, except in Restore after a restart.
 package claims
 
 import (
@@ -84,8 +84,8 @@ func (s *Set) Has(region string) bool {
 }
 
 // Claim gives a cluster the lease of a region, or renews it: a cluster gets the same lease until the claim is dropped or taken over. newLease
-// makes the id of a new lease. If another cluster holds the region, Claim records the attempt and fails with a *HeldError; but if that claim has
-// expired and q.Admin is set, the cluster takes the region over.
+// makes the id of a new lease. If another cluster holds the region, Claim fails with a *HeldError and records the attempt, unless it has one of a third
+// cluster; but if the claim has expired and q.Admin is set, the cluster takes the region over.
 func (s *Set) Claim(q record.Claim, now int64, newLease func() string) (Lease, error) {
 	ttl := cmp.Or(q.TTL, record.DefaultTTL)
 	at, found := s.find(q.Region)
@@ -94,7 +94,7 @@ func (s *Set) Claim(q record.Claim, now int64, newLease func() string) (Lease, e
 	}
 	c := &s.list[at]
 	if c.cluster != q.Cluster {
-		expired := now >= max(c.renewedAt, c.loaded)+c.ttl // it could not be renewed before the hub started
+		expired := now >= max(c.renewedAt, c.loaded)+c.ttl // before the hub loaded the claim, its cluster could not renew it
 		if !expired || !q.Admin {
 			c.refuse(q.Cluster, now, now+ttl.Milliseconds())
 			return Lease{}, &HeldError{Region: c.region, Cluster: c.cluster, LastSeen: c.renewedAt, Expired: expired}
@@ -183,7 +183,7 @@ func (s *Set) StaleLastSeen() map[string]int64 {
 }
 
 // Digest returns a digest of the state of the claims, without the times of the last renewal and attempt: 0 for no claims, never negative, and the same
-// at all hubs of a log for which the same claims have expired.
+// at all hubs of a log at which the same claims and attempts have expired.
 func (s *Set) Digest() int64 {
 	if len(s.list) == 0 {
 		return 0

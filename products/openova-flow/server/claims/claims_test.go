@@ -119,8 +119,7 @@ func TestSet_Expire(t *testing.T) {
 	}
 }
 
-// TestSet_ShownStaleByAFastClock calls Expire with a clock that is ahead: later renewals that are in time still count as in time.
-func TestSet_ShownStaleByAFastClock(t *testing.T) {
+func TestSet_RenewalInTimeCountsAfterAnExpiryByAFastClock(t *testing.T) {
 	var s set
 	if _, err := s.claim("r", "a", 1000, false); err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ func (h *Hub) change(c record.Command) (Outcome, error) {
 	return h.apply(h.next(c)), nil
 }
 
-// removal is like change, but puts no command for an unknown flow into the Log, since it would have no effect.
+// removal is like change, but puts no command for an unknown flow into the Log: the command would have no effect.
 func (h *Hub) removal(c record.Command) (Outcome, error) {
 	if h.cfg.Log != nil && !h.Known(c.Post.FlowID) { // this hub may be behind the log
 		if err := h.cfg.Log.Sync(); err != nil || !h.Known(c.Post.FlowID) {
@@ -46,7 +46,7 @@ func (h *Hub) removal(c record.Command) (Outcome, error) {
 	return h.change(c)
 }
 
-// apply applies a change. h.order is held.
+// h.order is held.
 func (h *Hub) apply(c change) (out Outcome) {
 	began := time.Now()
 	defer func() { h.Stats.Apply.Observe(time.Since(began)) }()
@@ -105,5 +105,5 @@ func (h *Hub) applyPost(c change) (record.Receipt, error) {
 	return record.Receipt{Seq: c.lastMessage(), Incarnation: t.incarnation}, nil
 }
 
-// lastMessage is the sequence number of the last message of a post.
+// lastMessage is the sequence number of the last message of a post, not counting those that the hub adds.
 func (c change) lastMessage() int64 { return c.first + int64(len(c.Post.Messages)) - 1 }

@@ -12,7 +12,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
-// Checkpoint returns all that restores a flow, nil for an unknown flow. The flow's lock is held only while it is collected, not while it is encoded.
+// Checkpoint returns the checkpoint of a flow, nil if the flow neither exists nor has claims.
 func (h *Hub) Checkpoint(flowID string) *record.Checkpoint {
 	t := h.topic(flowID)
 	if t == nil {
@@ -62,7 +62,8 @@ func (h *Hub) ReadState(r io.Reader) (*record.SavedState, error) {
 // LastSeq returns the greatest sequence number assigned so far.
 func (h *Hub) LastSeq() int64 { return h.last.Load() }
 
-// RaiseLastSeq makes all later sequence numbers greater than seq, which was assigned before a restart or by another hub of the log.
+// RaiseLastSeq makes LastSeq at least seq, which was assigned before a restart or by another hub of the log. Without a Log, later sequence numbers are
+// greater.
 func (h *Hub) RaiseLastSeq(seq int64) {
 	h.order.Lock()
 	defer h.order.Unlock()

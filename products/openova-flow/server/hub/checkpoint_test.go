@@ -106,7 +106,7 @@ func (l *randomFlow) node() string {
 	return text + meta[l.IntN(len(meta))] + "}"
 }
 
-// post makes the next request, which may repeat the last one, come too late, or be meant for another incarnation.
+// post makes the next request. It may have the stamp of an earlier request, with the same or another digest, or be for another incarnation.
 func (l *randomFlow) post(t *testing.T, incarnation string, stamps map[string]int64) record.Post {
 	p := record.Post{FlowID: "F"}
 	for range 1 + l.IntN(3) {
@@ -126,7 +126,7 @@ func (l *randomFlow) post(t *testing.T, incarnation string, stamps map[string]in
 	return p
 }
 
-// view returns all that a hub serves of flow F; of its ring only the messages whose sequence number is greater than after.
+// view returns the list of flows, and of flow F its snapshots, rollouts, revisions and history; of the ring only messages with sequence numbers above after.
 func view(t *testing.T, h *hub.Hub, after int64) string {
 	t.Helper()
 	var b strings.Builder
@@ -429,7 +429,7 @@ func FuzzReadState(f *testing.F) {
 	f.Add(savedText(f), false)
 	f.Add([]byte("{\"openovaFlowState\":1}\n{\"flows\":0,\"number\":7}\n"), true)
 	f.Fuzz(func(t *testing.T, data []byte, sum bool) {
-		if sum { // without a valid checksum no input would pass the check of it
+		if sum { // a random input has no valid checksum
 			data = fmt.Appendf(data, "{\"sha256\":\"%x\"}\n", sha256.Sum256(data))
 		}
 		s, err := record.ReadState(bytes.NewReader(data))
@@ -514,7 +514,6 @@ func TestReplace_StateWithoutRevisions(t *testing.T) {
 	}
 }
 
-// TestCheckpoint_KeepsEmitterNamesThatAreNotUTF8: a header may have such a name.
 func TestCheckpoint_KeepsEmitterNamesThatAreNotUTF8(t *testing.T) {
 	one := hub.New(hub.Config{})
 	p := record.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "a", "x")}, Stamp: record.Stamp{Name: "e\xff", N: 2}}

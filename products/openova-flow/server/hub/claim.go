@@ -21,7 +21,7 @@ type claimed struct {
 	timer *time.Timer                  // calls topic.expireClaims
 }
 
-// LeaseError refuses a request whose lease belongs to no claim of the flow.
+// LeaseError refuses a request whose lease belongs to no claim of the flow or, for a bound caller, to none in the caller's regions.
 type LeaseError struct{}
 
 func (*LeaseError) Error() string {
@@ -34,33 +34,33 @@ func (h *Hub) Claim(q record.Claim) (claims.Lease, error) {
 	if err := h.admitsClaim(q); err != nil {
 		return claims.Lease{}, err
 	}
-	// Renewals and refusals are changes too: all hubs of a log need to know of them.
+	// A renewal or a refused claim is a change too: all hubs of a log need it.
 	out, err := h.change(record.Command{Kind: record.KindClaim, Claim: q})
 	return out.Lease, cmp.Or(err, out.Err)
 }
 
-// admitsClaim checks the limits for a new claim. A renewal is always admitted.
+// admitsClaim checks the limits, which do not apply to a region that has a claim already.
 func (h *Hub) admitsClaim(q record.Claim) error {
 	n, waits := 0, true
 	if t := h.topic(q.FlowID); t != nil {
 		t.mu.RLock()
 		n = t.claimed.Len()
 		waits = t.state == nil && n == 0
-		renewal := t.claimed.Has(q.Region)
+		claimed := t.claimed.Has(q.Region)
 		t.mu.RUnlock()
-		if renewal {
+		if claimed {
 			return nil
 		}
 	}
 	s := &h.Stats
 	if waits && s.waiting.Load() >= int64(h.cfg.MaxFlows) {
-		return &LimitError{Server: true, Detail: fmt.Sprintf("%d flows that do not exist have claimed regions, which is the limit of the server", h.cfg.MaxFlows)}
+		return &LimitError{Server: true, Detail: fmt.Sprintf("the server is at its limit of %d flows that have claimed regions but no messages; delete some, or raise FLOW_SERVER_MAX_FLOWS", h.cfg.MaxFlows)}
 	}
 	if n >= h.cfg.MaxRegions {
-		return &LimitError{Field: "region", Detail: fmt.Sprintf("the flow has %d claimed regions, which is the limit; delete regions that no longer exist", h.cfg.MaxRegions)}
+		return &LimitError{Field: "region", Detail: fmt.Sprintf("the flow is at its limit of %d claimed regions; delete regions that no longer exist, or raise FLOW_SERVER_MAX_REGIONS", h.cfg.MaxRegions)}
 	}
 	if s.StateBytes.Load()+s.RingBytes.Load() >= h.cfg.MaxStateBytes {
-		return &LimitError{Server: true, Detail: fmt.Sprintf("the flows take %d bytes, which is the limit of the server", h.cfg.MaxStateBytes)}
+		return &LimitError{Server: true, Detail: h.cfg.fullDetail()}
 	}
 	return nil
 }
@@ -88,7 +88,7 @@ func (t *topic) renew(p record.Post, now int64) {
 	}
 }
 
-// renewed records activity of an emitter that is in the log. t.mu is held.
+// renewed records a renewal, or another sign of an emitter in a command. t.mu is held.
 func (t *topic) renewed(now int64) {
 	t.hub.changes.Add(1)
 	t.activeAt.Store(now)
@@ -159,14 +159,14 @@ func (h *Hub) Regions(flowID string) (data []byte, incarnation string, err error
 // regionsFor is how long readers share a regions frame, in milliseconds: after a change all of them need one at once.
 const regionsFor = 100
 
-// regionsFrame is a finished regions frame.
+// regionsFrame is an encoded regions frame.
 type regionsFrame struct {
 	rev, at int64
 	data    []byte // the JSON alone
 	frame   []byte
 }
 
-// regions returns a frame with the current state of the regions. t.mu is held, at least for reading.
+// regions returns a frame with the state of the regions, made within the last regionsFor. t.mu is held, at least for reading.
 func (t *topic) regions() *regionsFrame {
 	c := &t.claimed
 	rev, now := c.rev.Load(), t.hub.nowMs()

@@ -57,7 +57,7 @@ func (c Config) withDefaults() Config {
 // Errors of a Hub.
 var (
 	// ErrNoFlow: the flow does not exist.
-	ErrNoFlow = errors.New("this flow does not exist: nothing was ever posted to it, or it was deleted")
+	ErrNoFlow = errors.New("this flow does not exist: no message has created it, or it was deleted")
 	// ErrRepeated is returned by Log.Append for a command with an ID that is already in the log.
 	ErrRepeated = errors.New("the log has this command already")
 )
@@ -76,7 +76,7 @@ func (e *EmitterError) Error() string {
 	return fmt.Sprintf("emitter %q has sent epoch %d, n %d; epoch %d, n %d is not newer", e.Last.Name, e.Last.Epoch, e.Last.N, e.Got.Epoch, e.Got.N)
 }
 
-// UnavailableError: the Log is unavailable, so the change was not made, or it is unknown whether it was.
+// UnavailableError: the Log is unavailable. A command that was appended may still be applied later.
 type UnavailableError struct{ Detail string }
 
 func (e *UnavailableError) Error() string { return e.Detail }
@@ -86,12 +86,12 @@ type TooLargeError struct{ Detail string }
 
 func (e *TooLargeError) Error() string { return e.Detail }
 
-// LimitError refuses a request that would exceed a limit. It changed nothing, and may succeed later.
+// LimitError refuses a request that would exceed a limit. The request changed nothing.
 type LimitError struct {
 	Detail string
-	Field  string // the offending field, when there is one
-	Line   int    // the line of the batch, from 1, when there is one
-	Server bool   // the server as a whole is at its limit, not this flow
+	Field  string // the field that exceeds the limit; empty: none does
+	Line   int    // its line in the batch, from 1; 0: none
+	Server bool   // the limit is one of the server, not of a flow
 }
 
 func (e *LimitError) Error() string { return e.Detail }

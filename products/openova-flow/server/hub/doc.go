@@ -3,12 +3,12 @@
 //
 // Guarantees:
 //
-//   - All messages of a request are applied together: a reader sees all of them or none.
-//   - Sequence numbers are assigned and changes are applied under one lock. So if a number exists, its change and all earlier ones are applied. Numbers only
-//     increase and, without a Log, are at least the time in microseconds.
-//   - A caller that is bound to regions can't remove relationships of other regions (flow.RelInRegions): if a deleted node had such relationships, the hub
-//     restores them with an upsert-rels message after the last message of the request.
-//   - A reader is a cursor. It gets every message after its cursor, once and in order, or a snapshot frame if the ring no longer has all of them. There is no
+//   - All messages of a request are applied together: a snapshot has all of them or none.
+//   - Sequence numbers are assigned and changes are applied under one lock. So the numbers of messages increase in the order in which the messages are applied.
+//     Without a Log they are at least the time in microseconds.
+//   - If a caller that is bound to regions deletes a node, the hub restores the node's relationships of other regions (flow.RelInRegions), with an upsert-rels
+//     message after the last message of the request.
+//   - A reader is a cursor. It gets every message after its cursor, once and in order, or a snapshot frame if some of them are no longer held. There is no
 //     queue for each reader, so a slow one costs no memory and delays nobody.
 //   - The effect of a change depends only on the changes before it. With a Log (Config.Log) the order is that of the log, so hubs on the same log are equal.
 //

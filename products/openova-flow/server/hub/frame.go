@@ -55,7 +55,7 @@ func (w *frameWriter) event(seq int64, e event) {
 	}
 }
 
-// regions appends a regions frame with the current state, unless the flow was deleted.
+// regions appends a regions frame, unless the flow was deleted.
 func (w *frameWriter) regions(t *topic) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()

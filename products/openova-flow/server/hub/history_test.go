@@ -92,7 +92,7 @@ func TestHistory_WhileTheFlowChanges(t *testing.T) {
 	wg.Wait()
 }
 
-// TestHistory_BaseHoldsANodeOnce: of a node that is updated again and again, the hub holds its present state and its state in the base, and no other.
+// TestHistory_BaseHoldsANodeOnce updates nodes again and again. The hub may take memory for two copies of each: the present one and that in the base.
 func TestHistory_BaseHoldsANodeOnce(t *testing.T) {
 	const nodes, size = 200, 1000
 	h := hub.New(hub.Config{RingCapacity: 8})

@@ -22,7 +22,7 @@ type Hub struct {
 	cfg        Config
 	order      sync.Mutex   // held while a change gets its sequence numbers and is applied; locked before all other locks
 	last       atomic.Int64 // the greatest sequence number assigned; written with order held
-	restored   atomic.Int64 // the greatest sequence number of a restored flow; greater than last until the log's entries up to it are applied
+	restored   atomic.Int64 // the greatest sequence number of a restored flow; above last while the log's entries up to it are not applied
 	changes    atomic.Int64
 	topics     sync.Map   // flow id → *topic
 	mu         sync.Mutex // held to add a topic to topics or to remove one
@@ -33,7 +33,7 @@ type Hub struct {
 	Stats      Stats
 }
 
-// Stats has the counters and gauges of a Hub. Every field may be read at any time; /metrics of package httpapi serves them.
+// Stats has the counters and gauges of a Hub. Every field may be read at any time.
 type Stats struct {
 	Flows, Nodes, Relationships, StateBytes, RingEntries, RingBytes, Subscribers atomic.Int64 // gauges
 	RegionsFresh, RegionsStale                                                   atomic.Int64 // gauges of claims
@@ -44,8 +44,8 @@ type Stats struct {
 	Derived   atomic.Int64    // upsert-flow messages that the hub made itself
 	PutBack   atomic.Int64    // foreign relationships restored after a deletion by a caller bound to regions
 	Frames    atomic.Int64    // messages handed to readers, without snapshots
-	Snapshots atomic.Int64    // snapshot frames handed to readers; GET /snapshot is not counted
-	Resyncs   atomic.Int64    // snapshot frames in place of messages that a reader had missed
+	Snapshots atomic.Int64    // snapshot frames handed to readers
+	Resyncs   atomic.Int64    // snapshot frames handed to readers that resumed or fell behind
 	Dropped   atomic.Int64    // flows dropped after the idle timeout
 
 	Saves, SaveFailures, SavedAt, StatesSetAside atomic.Int64 // written by package app, which saves the hub to a file; SavedAt in Unix seconds
@@ -70,7 +70,8 @@ func New(cfg Config) *Hub {
 	return h
 }
 
-// Close ends all streams: it closes Done, then wakes all waiters. Ingest and reads continue to work, so that requests in flight finish.
+// Close closes Done, then wakes all waiters, so that streams end. Ingest and reads continue to work, so that requests in flight finish. It may be called more
+// than once.
 func (h *Hub) Close() {
 	h.close.Do(func() {
 		close(h.done)
@@ -198,7 +199,7 @@ func (h *Hub) RecordActivity(flowID string) {
 	}
 }
 
-// Changes returns a number that changes whenever the output of Save would in more than the last sequence number.
+// Changes returns a number that changes with the output of Save, except if only the last sequence number changes.
 func (h *Hub) Changes() int64 { return h.changes.Load() }
 
 // Run drops idle flows, and old claims of flows that do not exist, until ctx ends (dropIdle).

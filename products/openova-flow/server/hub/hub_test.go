@@ -193,7 +193,7 @@ func TestHub_DeletedFlowsFreeTheirMemory(t *testing.T) {
 		}
 	}
 	if len(h.List(nil)) != 0 {
-		t.Error("listed")
+		t.Errorf("List has %d flows, want none", len(h.List(nil)))
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// TestMeasure_IdleFlowSize measures 10,000 flows in a hub, and their folded states and ring messages alone: the hub may add only so much to each.
+// TestMeasure_IdleFlowSize limits the memory that a hub needs for each of 10,000 flows besides its folded state and its message.
 func TestMeasure_IdleFlowSize(t *testing.T) {
 	const flows, nodes, most = 10_000, 1, 2048
 	fill := func(id string, put func(m *flow.Message)) {

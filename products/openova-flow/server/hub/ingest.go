@@ -10,8 +10,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// Ingest applies all messages of a request together, or none of them: then it fails with an *IncarnationError, *EmitterError, *LeaseError or
-// *LimitError, or with an error of Log.Append. It never waits for a reader.
+// Ingest applies all messages of a request together, or refuses the request with an *IncarnationError, *EmitterError, *LeaseError or *LimitError. With a Log
+// it also fails as Log.Append does. It never waits for a reader.
 func (h *Hub) Ingest(p record.Post) (record.Receipt, error) {
 	if h.cfg.Log != nil {
 		return h.ingestByLog(p)
@@ -25,7 +25,7 @@ func (h *Hub) Ingest(p record.Post) (record.Receipt, error) {
 	return out.Receipt, out.Err
 }
 
-// precheck checks a request without applying it. done: it is an exact repeat, and r is the receipt of the first request. err: it would be refused.
+// precheck checks a request without applying it. done: it is an exact repeat of its emitter's last request, and r is that request's receipt. err: it would be refused.
 func (h *Hub) precheck(p record.Post) (r record.Receipt, done bool, err error) {
 	t := h.topic(p.FlowID)
 	if t == nil {
@@ -71,23 +71,23 @@ func onlyDeletes(messages []*flow.Message) bool {
 	return !slices.ContainsFunc(messages, func(m *flow.Message) bool { return m.Type != flow.TypeDeleteNodes && m.Type != flow.TypeDeleteRels })
 }
 
-// admits checks the limits. t.mu is held.
+// admits checks the limits, which do not apply to a request with deletions only. t.mu is held.
 func (h *Hub) admits(p record.Post, t *topic) error {
 	if onlyDeletes(p.Messages) {
 		return nil
 	}
 	s := &h.Stats
 	if t.state == nil && s.Flows.Load() >= int64(h.cfg.MaxFlows) {
-		return &LimitError{Server: true, Detail: fmt.Sprintf("there are %d flows, which is the limit of the server", h.cfg.MaxFlows)}
+		return &LimitError{Server: true, Detail: fmt.Sprintf("the server is at its limit of %d flows; delete some, or raise FLOW_SERVER_MAX_FLOWS", h.cfg.MaxFlows)}
 	}
 	if h.full(t) {
-		return &LimitError{Server: true, Detail: fmt.Sprintf("the flows take %d bytes, which is the limit of the server", h.cfg.MaxStateBytes)}
+		return &LimitError{Server: true, Detail: h.cfg.fullDetail()}
 	}
 	if t.accounted.state+t.accounted.bytes >= h.cfg.MaxFlowBytes {
-		return &LimitError{Detail: fmt.Sprintf("the flow takes %d bytes, which is the limit of one", h.cfg.MaxFlowBytes)}
+		return &LimitError{Detail: fmt.Sprintf("the flow takes the %d bytes that a flow may take; delete nodes, or raise FLOW_SERVER_MAX_FLOW_BYTES", h.cfg.MaxFlowBytes)}
 	}
 	if p.Stamp.Name != "" && t.emitters[p.Stamp.Name] == nil && t.emittersLike(p.Stamp) >= h.cfg.MaxEmitters {
-		return &LimitError{Field: "Flow-Emitter", Detail: fmt.Sprintf("the flow remembers %d emitters of the caller's regions, which is the limit", h.cfg.MaxEmitters)}
+		return &LimitError{Field: "Flow-Emitter", Detail: fmt.Sprintf("the flow is at its limit of %d emitter names for the caller's regions; use a name again, or raise FLOW_SERVER_MAX_EMITTERS", h.cfg.MaxEmitters)}
 	}
 	if err := h.metaFits(p.Messages); err != nil {
 		return err
@@ -125,6 +125,11 @@ func (t *topic) emittersLike(s record.Stamp) (n int) {
 func (t *topic) forgetEmitters(region string) {
 	maps.DeleteFunc(t.emitters, func(_ string, last *record.LastRequest) bool { return last.Region == region })
 	t.account()
+}
+
+// fullDetail is the detail of the LimitError at MaxStateBytes.
+func (c *Config) fullDetail() string {
+	return fmt.Sprintf("the flows take the %d bytes that all flows may take; delete some, or raise FLOW_SERVER_MAX_STATE_BYTES", c.MaxStateBytes)
 }
 
 // full reports whether the limit of all flows' memory forbids this flow to grow. At the limit no flow can be created. An existing flow that takes less

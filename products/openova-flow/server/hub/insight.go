@@ -35,7 +35,7 @@ func (h *Hub) Insight(flowID string) (v *insight.View, now int64, incarnation st
 	return j.graph().At(now, seen), now, incarnation, nil
 }
 
-// Condition is the state of a flow at one time, as flowmetrics needs it. Times are Unix milliseconds.
+// Condition is the judged state of a flow at one time. Times are Unix milliseconds.
 type Condition struct {
 	View      *insight.View
 	LastSeen  map[string]int64  // when each stale region was last seen

@@ -26,7 +26,7 @@ type event struct {
 	frame    []byte    // of a message; shared with the ring, never changed
 	data     int32     // offset of the message in frame, in bytes
 	snapshot *snapshot // of a created or restored flow; encoded by the first reader that takes it
-	partial  bool      // sent without an id, because a restored flow is ahead of it, so that nobody may resume from it
+	partial  bool      // sent without an id: a client must not resume from it, because a restored flow is ahead of it
 }
 
 type eventKind uint8

@@ -20,7 +20,7 @@ import (
 
 const ttl = 30 * time.Second
 
-// regionWatcher follows the regions of a flow, as the page does.
+// regionWatcher follows the regions of flow F.
 type regionWatcher struct {
 	t      *testing.T
 	reader *hub.Reader
@@ -48,7 +48,7 @@ func watchRegions(t *testing.T, h *hub.Hub, s ...hub.Selection) *regionWatcher {
 	return v
 }
 
-// frames takes all frames and then registers for more, like the handler of a stream. It returns the event names, and the content of the region frames.
+// frames takes all frames and then waits for more with v.waiter. It returns the event names, and the content of the regions frames of flow F.
 func (v *regionWatcher) frames() (events []string, regions []claims.Regions) {
 	v.t.Helper()
 	for {
@@ -295,7 +295,6 @@ func TestIngest_RenewsTheClaimOfItsLease(t *testing.T) {
 	})
 }
 
-// TestClaim_ShorterTTLAppliesAtOnce renews a claim with a shorter TTL.
 func TestClaim_ShorterTTLAppliesAtOnce(t *testing.T) {
 	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
 		v := watchRegions(t, h)

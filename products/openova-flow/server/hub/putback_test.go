@@ -74,7 +74,6 @@ func TestIngest_PutsNothingBackForUnboundCallers(t *testing.T) {
 	}
 }
 
-// TestIngest_PutsNothingBackAfterASnapshot checks that relationships that a snapshot leaves out stay deleted.
 func TestIngest_PutsNothingBackAfterASnapshot(t *testing.T) {
 	h := hub.New(hub.Config{})
 	ingest(t, h, upsert(t, "r1/a", "running"), decode(t, rels("r1/a r2/a finish-to-start")))

@@ -38,7 +38,7 @@ type source interface {
 // Delivery is the result of one Take. At most one of Frames and Ended is set.
 type Delivery struct {
 	Frames [][]byte // complete frames; shared with other readers, so do not change them
-	More   bool     // the next Take returns frames too
+	More   bool     // there may be more frames: call Take again
 	Ended  bool     // the flow was deleted: end the stream
 	Since  int64    // when the oldest message was applied, Unix milliseconds; 0 for snapshots and for messages before the reader was up to date
 
@@ -78,7 +78,7 @@ func (h *Hub) admitReader() error {
 	if h.Stats.Subscribers.Add(1) > int64(h.cfg.MaxSubscribers) {
 		h.Stats.Subscribers.Add(-1)
 		return &LimitError{Server: true,
-			Detail: fmt.Sprintf("there are %d open streams, which is the limit of the server", h.cfg.MaxSubscribers)}
+			Detail: fmt.Sprintf("the server is at its limit of %d open streams; close some, or raise FLOW_SERVER_MAX_SUBSCRIBERS", h.cfg.MaxSubscribers)}
 	}
 	return nil
 }
@@ -127,7 +127,7 @@ func (r *Reader) Incarnation() string {
 }
 
 // Heartbeat returns a heartbeat frame: the sequence number of the flow's last message (0: none yet), or for a selection the greatest of the hub; the time;
-// and for one flow its incarnation. Package eventstream sends it as the first frame of a stream, before all that Take returns.
+// and for one flow its incarnation.
 func (r *Reader) Heartbeat() []byte {
 	head, incarnation := r.from.head()
 	b := append(make([]byte, 0, 128), "event: heartbeat\ndata: {\"seq\":"...)
@@ -141,7 +141,7 @@ func (r *Reader) Heartbeat() []byte {
 	return append(b, "}\n\n"...)
 }
 
-// hasSeq reports whether seq is the sequence number of a message of the present incarnation, and the ring has every later message. t.mu is held.
+// hasSeq reports whether a reader can resume after seq: seq is of the present incarnation, and the ring has every later message. t.mu is held.
 func (t *topic) hasSeq(seq int64) bool {
 	return t.state != nil && seq >= t.born && (seq == t.ring.evicted || t.ring.has(seq))
 }

@@ -9,7 +9,7 @@ import (
 // maxRegionSnapshots is how many region snapshots of a flow are cached.
 const maxRegionSnapshots = 256
 
-// regionSnapshots caches the snapshots of single regions of a flow. As regions have no nodes in common, all of them take about as much memory as the
+// regionSnapshots caches the snapshots of single regions of a flow. Regions have no nodes in common, so all of them take about as much memory as the
 // snapshot of the flow.
 type regionSnapshots struct {
 	mu   sync.Mutex
@@ -40,7 +40,7 @@ func (c *regionSnapshots) of(s *flow.State, region string) *snapshot {
 		c.kept = make(map[string]regionSnapshot)
 	}
 	if !kept && len(c.kept) == maxRegionSnapshots {
-		for other := range c.kept { // evict any one
+		for other := range c.kept {
 			delete(c.kept, other)
 			break
 		}

@@ -14,7 +14,7 @@ const (
 // segment is a buffer of encoded frames. Written bytes never change, so readers may hold slices of it without a lock; taking a slice needs t.mu.
 type segment struct{ buf []byte }
 
-// entry is one message of the ring. It has only the encoded frame, since most messages are never decoded again.
+// entry is one message of the ring, as an encoded frame.
 type entry struct {
 	seq, at        int64
 	seg            *segment
@@ -23,7 +23,7 @@ type entry struct {
 
 func (e *entry) frame() []byte { return e.seg.buf[e.from:e.to] }
 
-// text returns the message as it was received. It is shared and must not be changed.
+// text returns the JSON of the message. It is shared and must not be changed.
 func (e *entry) text() []byte { return e.seg.buf[e.data : e.to-2 : e.to-2] }
 
 // ring holds the last messages of a flow, bounded by number and by bytes of their frames.
@@ -67,8 +67,8 @@ func (r *ring) push(seq, at int64, event, text string, drop func(entry)) entry {
 	return e
 }
 
-// room returns a segment with room for n bytes: the newest one, or a new one. A new one is twice as large as the newest, up to maxSegment, and starts again
-// at minSegment when the ring is empty.
+// room returns a segment with room for n bytes: the newest one, or a new one. A new one is twice as large as the newest, up to maxSegment, or minSegment large
+// if the ring is empty, but at least n bytes large.
 func (r *ring) room(n int) *segment {
 	size := minSegment
 	if live := r.live(); len(live) > 0 {
@@ -93,7 +93,7 @@ func (r *ring) after(seq int64) []entry {
 	return live[sort.Search(len(live), func(i int) bool { return live[i].seq > seq }):]
 }
 
-// frames returns frames of entries, up to about limit bytes but at least one, in few contiguous slices, and how many frames they are.
+// frames returns the frames of the first n entries, in few contiguous slices: at least one frame, and up to about limit bytes.
 func frames(entries []entry, limit int) (out [][]byte, n int) {
 	size := 0
 	for n < len(entries) && (n == 0 || size < limit) {

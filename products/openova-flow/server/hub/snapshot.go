@@ -75,7 +75,7 @@ func (s *snapshot) encode() {
 // tail returns the data of the encoded frame with the newlines that end it.
 func (s *snapshot) tail() []byte { return s.frame[len(s.frame)-len(s.json)-2:] }
 
-// snapshot returns the snapshot of the present head, which is not encoded before it is used. t.mu is held, at least for reading, and there is a state.
+// snapshot returns the snapshot of the present head, not yet encoded. t.mu is held, at least for reading, and there is a state.
 func (t *topic) snapshot() *snapshot {
 	if s := t.snap.Load(); s != nil {
 		return s
@@ -112,8 +112,8 @@ func (h *Hub) Snapshot(flowID string) (Snapshot, error) {
 	return h.snapshot(flowID, (*topic).snapshot)
 }
 
-// RegionSnapshot returns the FlowInstance and the nodes and relationships of a region (flow.RegionOfRel), which may be none; or ErrNoFlow. It costs the
-// size of the region, and next to nothing while the region does not change. Like Snapshot it is encoded later.
+// RegionSnapshot returns the FlowInstance and the nodes and relationships of a region (flow.State.CollectRegion); or ErrNoFlow. Its cost depends on the size
+// of the region, not of the flow. Like Snapshot it is encoded later.
 func (h *Hub) RegionSnapshot(flowID, region string) (Snapshot, error) {
 	return h.snapshot(flowID, func(t *topic) *snapshot { return t.regionSnaps.of(t.state, region) })
 }
@@ -130,7 +130,7 @@ func (h *Hub) snapshot(flowID string, of func(*topic) *snapshot) (Snapshot, erro
 // History is the messages that a flow's ring holds, with the state before them.
 type History struct {
 	Base        json.RawMessage `json:"base"`    // the folded state just before the first of Events, as a snapshot message
-	BaseSeq     int64           `json:"baseSeq"` // sequence number of the last message folded into Base
+	BaseSeq     int64           `json:"baseSeq"` // sequence number of the last message folded into Base; of the one before the first if none is
 	Events      []Event         `json:"events"`
 	Oldest      int64           `json:"oldest"` // sequence number of the oldest message held, 0 when the ring is empty
 	Head        int64           `json:"head"`

@@ -12,7 +12,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
-// topic has the state of one flow id: the flow if it exists, its claims and its readers. While there are claims or readers, it exists without a flow.
+// topic has the state of one flow id: the flow if it exists, its claims and its readers. With claims or readers it also exists without a flow.
 type topic struct {
 	id  string
 	hub *Hub
@@ -26,7 +26,7 @@ type topic struct {
 	rollouts    *rollout.Tracker
 	revisions   *revision.Tracker
 	incarnation string
-	born        int64 // sequence number of the first message of this incarnation
+	born        int64 // first sequence number of this incarnation
 	last        int64 // sequence number of the last message
 	updatedAt   int64
 	pushed      struct{ messages, bytes int64 } // appended to the ring since the flow was created or restored
@@ -275,7 +275,7 @@ func (t *topic) drop(seq int64) {
 // perEmitter is the approximate memory for an emitter, in bytes.
 const perEmitter = 400
 
-// account updates the hub's Stats with the changes of this topic.
+// account brings the topic's shares in the hub's Stats up to date. t.mu is held.
 func (t *topic) account() {
 	now := account{state: perClaim * int64(t.claimed.Len())}
 	now.fresh, now.stale = t.claimed.Count()

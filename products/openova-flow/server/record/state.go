@@ -29,11 +29,9 @@ import (
 // - for each flow, a head with the numbers of its lines, then these: instance, nodes, relationships, emitters, past rollouts, claims of regions. A flow
 // that does not exist has only claims;
 //
-// - the number of flows;
+// - the number of flows, and the greatest sequence number assigned;
 //
 // - the SHA-256 of all lines before.
-//
-// Elements keep their original bytes.
 
 // stateVersion is the version that is written, and the latest that can be read.
 const stateVersion = 1
@@ -164,7 +162,7 @@ func (s *StateWriter) Write(c *Checkpoint) error {
 	return s.err
 }
 
-// claims writes the claims of a flow, which are its last lines.
+// claims writes the last lines of a flow, and counts the flow.
 func (s *StateWriter) claims(c *Checkpoint) {
 	for _, r := range c.Claims {
 		s.object(r)
@@ -196,7 +194,7 @@ type Checkpoint struct {
 	Incarnation string
 	Seq         int64 // sequence number of the last message in it
 
-	Born         int64 // sequence number of the first message of the incarnation
+	Born         int64 // first sequence number of the incarnation
 	UpdatedAt    int64
 	LastActivity int64 // last activity of an emitter
 	Content      flow.Content
@@ -418,7 +416,6 @@ func (c *Checkpoint) readEmitter(text string) error {
 	return nil
 }
 
-// readClaim decodes one line of a saved state and adds the claim.
 func (c *Checkpoint) readClaim(text string) error {
 	var s SavedClaim
 	if err := json.Unmarshal([]byte(text), &s); err != nil {

@@ -3,11 +3,12 @@ package notice
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strings"
 )
 
-// Limits of texts that come from a cluster, in bytes, and of lists. Ids have no limit in a flow, and no name in a cluster is as long as maxName.
+// Limits of texts that come from a cluster, in bytes, and of lists. Ids have no limit in a flow, but no name in a cluster is as long as maxName.
 const (
 	maxName     = 512
 	maxSentence = 4096
@@ -16,12 +17,21 @@ const (
 	maxCauses   = 100 // root causes of a region
 )
 
-// fit cuts texts and lists to their limits, and drops a command with a longer argument. Different names stay different.
+// fit cuts texts and lists to their limits, and drops a command with an argument above maxName. Different names stay different.
 func (n *Notice) fit() {
 	n.Key, n.Label, n.Object, n.Class, n.Sentence = name(n.Key), name(n.Label), name(n.Object), name(n.Class), cut(n.Sentence, maxSentence)
 	n.Regions, n.Nodes, n.Blocks = names(n.Regions), names(n.Nodes), names(n.Blocks)
 	if slices.ContainsFunc(n.Command, func(a string) bool { return len(a) > maxName }) {
 		n.Command = nil
+	}
+	if n.Revision != nil {
+		r := *n.Revision
+		r.Source, r.Results = name(r.Source), maps.Clone(r.Results)
+		for region, result := range r.Results {
+			result.Sentence = cut(result.Sentence, maxSentence)
+			r.Results[region] = result
+		}
+		n.Revision = &r
 	}
 	if n.Rollout == nil {
 		return
@@ -35,7 +45,7 @@ func (n *Notice) fit() {
 	}
 }
 
-// cut returns the beginning of a text, in whole characters.
+// cut returns a text of at most limit bytes: the whole text, or its beginning and "…".
 func cut(text string, limit int) string {
 	if len(text) <= limit {
 		return text

@@ -57,6 +57,19 @@ func TestFind_RolloutIsBounded(t *testing.T) {
 	t.Error("there is no rollout")
 }
 
+func TestFind_RevisionIsBounded(t *testing.T) {
+	s := flow.NewState("f", 0)
+	found := notice.Find(notice.Look{Flow: "f", State: s, View: insight.Read(s.Collect()).At(0, nil), Revisions: []notice.Notice{{
+		Key: "k", Kind: notice.KindRevision, Revision: &notice.Revision{Commit: "c", Results: map[string]notice.Result{"r": {Result: insight.Failed, Sentence: strings.Repeat("größe", 10_000)}}},
+	}}})
+	if len(found) != 1 {
+		t.Fatalf("%d notices", len(found))
+	}
+	if r := found[0].Revision.Results["r"]; len(r.Sentence) > 4096 || r.Result != insight.Failed {
+		t.Errorf("the result is %s, with a sentence of %d bytes", r.Result, len(r.Sentence))
+	}
+}
+
 func TestFind_CausesOfARegionAreBounded(t *testing.T) {
 	var nodes []flow.Node
 	for i := range 300 {

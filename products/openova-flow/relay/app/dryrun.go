@@ -71,7 +71,7 @@ func DryRun(c *rules.Config, recording io.Reader, out io.Writer) error {
 		state.Apply(m)
 		rollouts.Observe(state, r.At, m.Nodes, m.IDs)
 		revisions.Observe(r.At, m.Nodes, m.IDs)
-		if _, err := frames.Apply(follow.Frame{Flow: flowID, Event: string(m.Type), Data: r.Message}, r.At); err != nil {
+		if err := frames.Apply(follow.Frame{Flow: flowID, Event: string(m.Type), Data: r.Message}, r.At); err != nil {
 			return err
 		}
 		until := r.At + after
@@ -120,7 +120,7 @@ func readRecording(in io.Reader) ([]recorded, error) {
 	return all, nil
 }
 
-// flowOf returns the flow of the first message that names it.
+// flowOf returns the flow of the first message that names one, or "recording".
 func flowOf(messages []recorded) string {
 	for _, r := range messages {
 		var m struct {
@@ -140,7 +140,7 @@ func flowOf(messages []recorded) string {
 	return "recording"
 }
 
-// printer is a store that prints the notices. It stops at the first error of out and keeps it, since desks only log the errors of a store.
+// printer is a store that prints the notices. It keeps the first error of out, since desks only log the errors of a store, and prints nothing after it.
 type printer struct {
 	out io.Writer
 	err error
@@ -159,7 +159,6 @@ func (p *printer) Commit(_, _, channel string, c notice.Change) error {
 	return p.err
 }
 
-// line formats a notice for a terminal.
 func line(channel string, n *notice.Notice) string {
 	var b strings.Builder
 	show := func(s string) string { return terminal.Text(s, 2000) }

@@ -20,7 +20,7 @@ import (
 const (
 	// lookEvery is how often changed flows are looked at.
 	lookEvery = time.Second
-	// firstLook is how often the first look is tried: it needs the state and the lists of all flows.
+	// firstLook is how often the first look is tried. It needs the states of all flows, and their lists if a rule wants them.
 	firstLook = 50 * time.Millisecond
 	// lookAnyway is how often, in milliseconds, a flow without changes is looked at: its state also depends on the time.
 	lookAnyway = 15_000
@@ -36,8 +36,8 @@ const (
 type session struct {
 	config  *rules.Config
 	box     *outbox.Box
-	client  *http.Client // of the server
-	send    *http.Client // of the channels
+	client  *http.Client // for the server
+	send    *http.Client // for the channels
 	metrics *metrics
 	log     *slog.Logger
 
@@ -46,18 +46,18 @@ type session struct {
 	desks    *desks
 	lookedAt map[string]int64 // time of the last look at each flow, by the server's clock
 	removals int              // flows.Removals() at the last look
-	read     chan lists       // lists that were read
-	reading  int              // flows whose lists are being read
+	read     chan lists
+	reading  int // flows whose lists are being read
 }
 
-// lists are the lists of a flow that were read.
+// lists is the result of reading the lists of a flow.
 type lists struct {
 	flow      *follow.Flow
 	rollouts  []rollout.Rollout
 	revisions []revision.Revision
 	err       error
 
-	withRevisions bool // the revisions were read too
+	withRevisions bool // the revisions were asked for too
 }
 
 // run relays until ctx ends.
@@ -91,7 +91,7 @@ func (s *session) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case f := <-frames:
-			if _, err := s.flows.Apply(f, time.Now().UnixMilli()); err != nil {
+			if err := s.flows.Apply(f, time.Now().UnixMilli()); err != nil {
 				s.log.Error("frame unreadable", "flow", f.Flow, "event", f.Event, "err", err)
 			}
 		case r := <-s.read:
@@ -104,7 +104,7 @@ func (s *session) run(ctx context.Context) error {
 	}
 }
 
-// forget deletes the stored data of rules and channels that are not in the configuration any more.
+// forget deletes the stored data of rules and channels that are not in the configuration.
 func (s *session) forget() error {
 	var names, ruleNames, channels []string
 	for _, d := range s.desks.list {
@@ -117,7 +117,7 @@ func (s *session) forget() error {
 	return s.box.Keep(names, ruleNames, channels)
 }
 
-// look starts to read lists that may have changed. Once the lists of all flows are known, it lets the desks look. It reports whether they did.
+// look starts to read lists that may have changed. Once all lists that rules want are known, it lets the desks look. It reports whether they did.
 func (s *session) look(ctx context.Context, wg *sync.WaitGroup) bool {
 	now := s.flows.Now(time.Now().UnixMilli())
 	complete := s.flows.Complete()
@@ -183,7 +183,6 @@ func (s *session) readIfDue(ctx context.Context, wg *sync.WaitGroup, f *follow.F
 	})
 }
 
-// applyLists stores the lists of a flow that were read.
 func (s *session) applyLists(r lists) {
 	s.reading--
 	f := r.flow

@@ -19,7 +19,7 @@ type Flows struct {
 	arriving bool            // an initial snapshot of this connection has arrived
 	pending  map[string]bool // flows whose snapshot has not arrived yet
 	clock    int64           // how far the server's clock is ahead, in milliseconds
-	removals int             // see Removals
+	removals int
 }
 
 // Flow is the state of one flow.
@@ -36,8 +36,8 @@ type Flow struct {
 	ReadAt    int64               // when reading Rollouts or Revisions last began, Unix milliseconds
 	Reading   bool                // Rollouts or Revisions are being read
 
-	RolloutsOutdated  bool // a message has arrived since Rollouts was last read
-	RevisionsOutdated bool // a source has moved on from a commit since Revisions was last read
+	RolloutsOutdated  bool // Rollouts must be read again
+	RevisionsOutdated bool // Revisions must be read again
 
 	incarnation string
 	failures    map[string]notice.Failure // of the members of the rollouts
@@ -49,27 +49,27 @@ func NewFlows() *Flows {
 	return &Flows{flows: make(map[string]*Flow), pending: make(map[string]bool)}
 }
 
-// Apply applies a frame. now is the local time, Unix milliseconds. It returns the flow that has changed, nil if none has.
-func (s *Flows) Apply(f Frame, now int64) (*Flow, error) {
+// Apply applies a frame. now is the local time, Unix milliseconds.
+func (s *Flows) Apply(f Frame, now int64) error {
 	if f.Flow == "" {
-		return nil, s.applyStreamEvent(f, now)
+		return s.applyStreamEvent(f, now)
 	}
 	switch f.Event {
 	case "deleted":
 		s.remove(f.Flow)
-		return nil, nil
+		return nil
 	case "regions":
 		var regions claims.Regions
 		if err := json.Unmarshal(f.Data, &regions); err != nil {
-			return nil, fmt.Errorf("read the regions of flow %s: %w", f.Flow, err)
+			return fmt.Errorf("read the regions of flow %s: %w", f.Flow, err)
 		}
 		fl := s.flow(f.Flow)
 		fl.regions, fl.Changed = regions.Regions, true
-		return fl, nil
+		return nil
 	}
 	m, err := flow.Decode(f.Flow, f.Data)
 	if err != nil {
-		return nil, fmt.Errorf("read a message of flow %s: %w", f.Flow, err)
+		return fmt.Errorf("read a message of flow %s: %w", f.Flow, err)
 	}
 	fl := s.flow(f.Flow)
 	fl.state.Apply(m)
@@ -80,11 +80,11 @@ func (s *Flows) Apply(f Frame, now int64) (*Flow, error) {
 	case m.Type == flow.TypeSnapshot:
 		s.snapshotArrived(f.Flow)
 	}
-	return fl, nil
+	return nil
 }
 
-// snapshotArrived records one of the initial snapshots of a connection. After the first one, those of all other flows are pending: until each has arrived, or
-// until a cursor or a heartbeat.
+// snapshotArrived records one of the initial snapshots of a connection. After the first one, the snapshots of all other flows are pending until they arrive,
+// or until a cursor or a heartbeat does.
 func (s *Flows) snapshotArrived(id string) {
 	if !s.arriving {
 		for other := range s.flows {
@@ -161,7 +161,7 @@ func (s *Flows) Each(f func(*Flow)) {
 	}
 }
 
-// Get returns a flow, nil if there is none with this id.
+// Get returns a flow, nil if there is none.
 func (s *Flows) Get(id string) *Flow { return s.flows[id] }
 
 // Len returns how many flows there are.
@@ -173,7 +173,7 @@ func (s *Flows) Now(local int64) int64 { return local + s.clock }
 // Open reports whether the newest rollout has not ended.
 func (f *Flow) Open() bool { return len(f.Rollouts) > 0 && f.Rollouts[0].EndedAt.IsZero() }
 
-// Find returns the notices of the flow at an instant of the server's clock.
+// Find returns the notices of the flow. now is Unix milliseconds by the server's clock.
 func (f *Flow) Find(now int64) []notice.Notice {
 	f.Changed = false
 	if f.read == nil {

@@ -17,7 +17,7 @@ type bench struct {
 
 func (b *bench) apply(id, flow, event, data string) {
 	b.t.Helper()
-	if _, err := b.flows.Apply(follow.Frame{ID: id, Flow: flow, Event: event, Data: []byte(data)}, 1000); err != nil {
+	if err := b.flows.Apply(follow.Frame{ID: id, Flow: flow, Event: event, Data: []byte(data)}, 1000); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -144,7 +144,7 @@ func TestFlows_RefusesUnreadableFrames(t *testing.T) {
 		{Flow: "a", Event: "upsert-nodes", Data: []byte(`{"type":"upsert-nodes"}`)}, {Flow: "a", Event: "regions", Data: []byte(`x`)},
 		{Event: "heartbeat", Data: []byte(`x`)}, {Event: "flows", Data: []byte(`x`)},
 	} {
-		if _, err := b.flows.Apply(f, 0); err == nil {
+		if err := b.flows.Apply(f, 0); err == nil {
 			t.Errorf("%s is accepted", f.Event)
 		}
 	}

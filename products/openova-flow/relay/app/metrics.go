@@ -34,7 +34,7 @@ func newMetrics(version string) *metrics {
 		registry:    prometheus.NewRegistry(),
 		connected:   gauge("connected", "1 while the stream of the server is open and all flows are known."),
 		flows:       gauge("flows", "Flows that are followed."),
-		configValid: gauge("config_valid", "0 if the configuration file was changed and the change is invalid, so that the earlier one is in use."),
+		configValid: gauge("config_valid", "0 if the configuration file has become invalid or unreadable, so that the earlier configuration is in use."),
 		notices:     counter("notices_total", "Notices that were put into the queue of a channel.", "rule", "kind", "phase"),
 		deliveries:  counter("deliveries_total", "Attempts to deliver a notice, by outcome: delivered, failed (it is tried again) or dropped.", "channel", "outcome"),
 		full:        counter("queue_full_total", "How often notices had to wait because the queue of their channel was full.", "channel"),

@@ -1,4 +1,4 @@
-// Command openova-flow-relay follows a flow server and sends notices of rollouts and root causes, one for each, to other services.
+// Command openova-flow-relay follows a flow server and notifies other services of rollouts, root causes, failing sources, stale regions and revisions.
 package main
 
 import (
@@ -37,20 +37,19 @@ func main() {
 	}
 }
 
-const usage = `openova-flow-relay follows a flow server and sends notices of rollouts and root causes, one for each, to other services.
+const usage = `openova-flow-relay follows a flow server and notifies other services of rollouts, root causes, failing sources, stale regions and revisions.
 
   openova-flow-relay [run] --config F         relay until SIGTERM
   openova-flow-relay run --config F --dry-run RECORDING
                                               print the notices that would be sent for a recording: a saved answer of
                                               GET /v1/flows/{flowId}/events, or - for standard input
-  openova-flow-relay test --config F          send a notice of each kind to each channel that takes it, and print what
-                                              came back: exit 0, or 1 if a channel did not take one
+  openova-flow-relay test --config F          send a notice of each kind except revisions to each channel that takes it, and
+                                              print the results: exit 0, or 1 if a channel did not take one
   openova-flow-relay check --config F         check the configuration
   openova-flow-relay version
 
 `
 
-// run runs a command until it is done or ctx ends.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	command := "run"
 	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
@@ -71,7 +70,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	queue := flags.Int("queue", 0, "how many notices may wait for each channel (default 1000)")
 	listen := flags.String("listen-addr", "127.0.0.1:8083", "address of /healthz, /readyz and /metrics")
 	level := flags.String("log-level", "info", "debug, info, warn or error")
-	dryRun := flags.String("dry-run", "", "a recording: print the notices that would be sent for it")
+	dryRun := flags.String("dry-run", "", "print the notices that would be sent for this recording")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(stderr, usage)
 		flags.SetOutput(stderr)
@@ -105,7 +104,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return printDryRun(*config, *dryRun, stdin, stdout)
 	}
 	if *queue < 0 {
-		return fmt.Errorf("invalid --queue %d; allowed: a positive number", *queue)
+		return fmt.Errorf("invalid --queue %d; allowed: a positive number, or 0 for the default", *queue)
 	}
 	var logLevel slog.Level
 	if err := logLevel.UnmarshalText([]byte(*level)); err != nil {

@@ -50,7 +50,6 @@ func TestRelay_RecordedBootstrap(t *testing.T) {
 	})
 }
 
-// TestRelay_RecordedBootstrapIsOneTrace checks the trace of a bootstrap.
 func TestRelay_RecordedBootstrapIsOneTrace(t *testing.T) {
 	messages := recording(t, "kit-fsn1")
 	inBubble(t, time.UnixMilli(messages[0].At), func(s *stage) {
@@ -87,7 +86,7 @@ func TestRelay_RecordedBootstrapIsOneTrace(t *testing.T) {
 				}
 			}
 		}
-		failed := make(map[string]bool) // in this run, or in an earlier one
+		failed := make(map[string]bool) // by node: it has an exception with a message
 		for _, span := range []*tracepb.Span{root, named["bp-seaweedfs"], named["bp-keycloak"]} {
 			for _, e := range span.Events {
 				failed[value(e.Attributes, "openova.flow.node")] = e.Name == "exception" && value(e.Attributes, "exception.message") != ""

@@ -37,7 +37,7 @@ type stage struct {
 	hosts    map[string]*pipenet.Listener
 	handlers map[string]http.Handler // of the services
 	client   *http.Client
-	own      *http.Client // of the relay, for the server
+	own      *http.Client // from the relay to the server
 	isCut    bool         // own cannot connect
 	conns    []net.Conn   // of own
 	limits   hub.Config   // of the server
@@ -53,7 +53,6 @@ type stage struct {
 	stop       []func()
 }
 
-// channels are the channels of the stage's services.
 const channels = `
 server: {url: "http://localhost"}
 page: https://flow.example.com/
@@ -156,7 +155,6 @@ func (s *stage) restartServer() {
 	s.serve()
 }
 
-// host returns the listener of a host, nil if there is none of that name.
 func (s *stage) host(name string) *pipenet.Listener {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -252,6 +250,9 @@ func recording(t *testing.T, names ...string) (all []recorded) {
 			}
 			all = append(all, r)
 		}
+		if err := in.Err(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	slices.SortStableFunc(all, func(a, b recorded) int { return int(a.At - b.At) })
 	return all
@@ -284,12 +285,12 @@ func (s *stage) post(message string) {
 func inBubble(t *testing.T, start time.Time, f func(s *stage)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, start)
+		defer s.close()
 		f(s)
-		s.close()
 	})
 }
 
-// phasesByObject returns the phases of each object in order. Updates in a row count as one.
+// phasesByObject returns the phases of the webhook's notices by object, or by kind if a notice has no object. Updates in a row count as one.
 func phasesByObject(s *stage) map[string]string {
 	all := make(map[string]string)
 	for _, n := range s.hook.Received() {

@@ -19,7 +19,7 @@ func after(messages []recorded, d time.Duration) int {
 	return slices.IndexFunc(messages, func(r recorded) bool { return r.At > messages[0].At+d.Milliseconds() })
 }
 
-// checkOneRollout checks that each channel has a single message for the rollout of a recording, with its outcome, and its trace.
+// checkOneRollout checks that the webhook got the rollout of a recording in these phases, Slack one message, and the collector one trace.
 func checkOneRollout(t *testing.T, s *stage, phases string) {
 	t.Helper()
 	if got := phasesByObject(s)["rollout"]; got != phases {
@@ -88,7 +88,7 @@ func TestRelay_AwayWhileARolloutEnds(t *testing.T) {
 	}
 }
 
-// TestRelay_CursorOlderThanTheRing cuts the relay off the server until the ring does not hold the missed messages any more.
+// TestRelay_CursorOlderThanTheRing cuts the relay off from the server until the ring does not hold the missed messages any more.
 func TestRelay_CursorOlderThanTheRing(t *testing.T) {
 	messages := recording(t, "kit-fsn1")
 	inBubble(t, time.UnixMilli(messages[0].At), func(s *stage) {
@@ -165,7 +165,7 @@ func revisions(region, has, applied string) string {
  "generation":1,"observedGeneration":1,"readyGeneration":1,%[5]s}}]}`, region, has, applied, status, judgement, now)
 }
 
-// hash returns the hash of a commit that consists of one digit.
+// hash returns a commit hash that repeats one digit.
 func hash(digit string) string { return strings.Repeat(digit, 40) }
 
 // statuses returns the states of the statuses of each commit on GitHub, by its first digit.
@@ -219,7 +219,7 @@ func TestRelay_CommitsAppliedWhileAway(t *testing.T) {
 	})
 }
 
-// TestRelay_OvertakenCommits pushes commit 2 before commit 1 is out: commit 1 is out when commit 2 is.
+// TestRelay_OvertakenCommits pushes commit 2 before all regions have applied commit 1. Commit 1 succeeds when commit 2 does.
 func TestRelay_OvertakenCommits(t *testing.T) {
 	for _, away := range []bool{false, true} {
 		inBubble(t, someDay, func(s *stage) {
@@ -254,7 +254,7 @@ func TestRelay_OvertakenCommits(t *testing.T) {
 	}
 }
 
-// TestRelay_CommitOfADeletedSource deletes the source of a commit that is not out: its status becomes an error.
+// TestRelay_CommitOfADeletedSource deletes the source of a commit that is not applied: its status becomes an error.
 func TestRelay_CommitOfADeletedSource(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		stop := s.relay("\nrules:\n" + commits)
@@ -269,7 +269,7 @@ func TestRelay_CommitOfADeletedSource(t *testing.T) {
 	})
 }
 
-// TestRelay_AwayWhileARecordedCommitIsApplied replays how real controllers bootstrap a cluster from a commit.
+// TestRelay_AwayWhileARecordedCommitIsApplied replays the bootstrap of a cluster from a commit by real controllers.
 func TestRelay_AwayWhileARecordedCommitIsApplied(t *testing.T) {
 	messages := recording(t, "real-a-bootstrap")
 	inBubble(t, time.UnixMilli(messages[0].At), func(s *stage) {

@@ -23,7 +23,7 @@ type desk struct {
 	rule          *rules.Rule
 	limits        notice.Limits
 	state         notice.State
-	next          int64 // when to look again although nothing has changed
+	next          int64 // when it is due although nothing has changed
 	held          bool  // at the last look, the queue of the channel was full
 	failed        bool  // at the last look, the change was not stored
 }
@@ -36,7 +36,7 @@ type desks struct {
 	log   *slog.Logger
 
 	queued func(d *desk, n *notice.Notice) // called for each notice that is put into a queue
-	full   func(channel string)            // called for each look at which a notice waits, since the queue of its channel is full
+	full   func(channel string)            // called by each look that leaves a notice waiting for room in the queue of its channel
 }
 
 // deskName is the name of a rule's desk for a channel. Neither has a slash.
@@ -58,7 +58,7 @@ func newDesks(c *rules.Config, s store, log *slog.Logger) (*desks, error) {
 	return all, nil
 }
 
-// readRollouts reports whether a rule wants rollouts of a flow. Each such rule has handled the rollouts that ended until horizon, in Unix milliseconds.
+// readRollouts reports whether a rule wants rollouts of a flow. No such rule needs a rollout that ended at horizon (Unix milliseconds) or before.
 func (a *desks) readRollouts(flow string, now int64) (horizon int64, wanted bool) {
 	horizon = math.MaxInt64
 	for _, d := range a.list {
@@ -89,7 +89,7 @@ func (a *desks) readRevisionsOf(region string) bool {
 	return slices.ContainsFunc(a.list, func(d *desk) bool { return d.rule.Reads(notice.KindRevision) && d.rule.ReadsRegion(region) })
 }
 
-// look compares the found notices with the state of each desk, and commits the changes. changed reports whether found differs from the last look.
+// look compares the found notices with the states of the desks, and commits the changes: for all desks if found has changed, else for those that are due.
 func (a *desks) look(now int64, changed bool) {
 	for _, d := range a.list {
 		if !changed && now < d.next {

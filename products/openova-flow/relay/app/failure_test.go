@@ -184,7 +184,7 @@ func TestRelay_DeadChannelDelaysNoOther(t *testing.T) {
 		s.post(ready("fsn1", "db"))
 		time.Sleep(4 * time.Minute)
 		s.hook.SetAway(false)
-		time.Sleep(6 * time.Minute) // the longest pause
+		time.Sleep(6 * time.Minute) // longer than the worker's pause
 		var got []string
 		for _, n := range s.hook.Received() {
 			got = append(got, n.Label+" "+string(n.Phase))

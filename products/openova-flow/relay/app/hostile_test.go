@@ -18,7 +18,6 @@ import (
 // hostileText has markup and control characters. Every service must show it as plain text.
 const hostileText = "<!channel> <!here> @here <@U1> <https://evil.example|login> [x](https://evil.example) `*_~ <b>&amp; {{ .Labels }} \x1b[2J\u202e\u0000\n::error::x\r##[error]"
 
-// quoted returns a text as JSON.
 func quoted(text string) string {
 	b, err := json.Marshal(text)
 	if err != nil {
@@ -34,7 +33,8 @@ func broken(region, id, label, text string) string {
 		quoted(id), quoted(label), quoted(region), time.Now().UnixMilli(), quoted(text), quoted(label[:min(1000, len(label))]))
 }
 
-// TestRelay_HostileTexts has a cluster send long and hostile names and texts. Each channel delivers the notices of this cluster and those of another.
+// TestRelay_HostileTexts has a cluster send long and hostile names and texts. The webhook, Slack and Alertmanager get the
+// notices of this cluster and those of another.
 func TestRelay_HostileTexts(t *testing.T) {
 	long := strings.Repeat("größe<&>", 12_500) // 100 KB
 	for name, c := range map[string]struct{ id, label, text string }{
@@ -151,7 +151,7 @@ func TestRelay_LargeRollout(t *testing.T) {
 	})
 }
 
-// TestRelay_SecretsAreNotLogged has each service echo the request in its error.
+// TestRelay_SecretsAreNotLogged has services echo credentials in their errors.
 func TestRelay_SecretsAreNotLogged(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		s.write("secret", "hmac-s3cret")

@@ -71,7 +71,7 @@ type volatile []byte
 func (m *volatile) Get() []byte            { return *m }
 func (m *volatile) Set(value []byte) error { *m = value; return nil }
 
-// samples returns a notice of each kind. Their texts have characters that a channel must escape.
+// samples returns a notice of each kind except revisions. The text of the root cause has characters that a channel must escape.
 func samples(now int64) []notice.Notice {
 	base := notice.Notice{At: now, Severity: notice.Warning, Flows: []string{"test"}, Regions: []string{"test"}, Since: now - 90_000}
 	sample := func(kind notice.Kind, label, sentence string) notice.Notice {

@@ -9,7 +9,7 @@ import (
 
 const commit = "0123456789abcdef0123456789abcdef01234567"
 
-// applied returns an upsert of a Git source and of a Kustomization from it, which has applied a commit or works on it.
+// applied returns an upsert of a Git source at commit, and of its Kustomization: state "ready" has applied the commit, state "working" has not.
 func applied(region, state string) string {
 	status, revision := "succeeded", commit
 	if state == "working" {

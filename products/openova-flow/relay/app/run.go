@@ -32,7 +32,8 @@ type Config struct {
 	Channels *http.Client // for the services of the channels; default channel.NewClient()
 }
 
-// Run relays until ctx ends. It applies a changed configuration file within reloadEvery; if the change is invalid, the earlier configuration stays in use.
+// Run relays until ctx ends, and then returns nil. It applies a changed configuration file within seconds. If the change is invalid, the earlier
+// configuration stays in use.
 func Run(ctx context.Context, c Config) error {
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -102,7 +103,7 @@ func read(file string) (*rules.Config, []byte, error) {
 	return config, text, nil
 }
 
-// awaitChange waits for a valid configuration with another text than used, and returns it with its text; or nil when ctx ends.
+// awaitChange waits for a valid configuration with another text than used, and returns it with its text. When ctx ends, it returns nil and used.
 func (c *Config) awaitChange(ctx context.Context, used []byte, m *metrics) (*rules.Config, []byte) {
 	tick := time.NewTicker(reloadEvery)
 	defer tick.Stop()

@@ -1,5 +1,4 @@
-// Package channel has the types that all services share: deliveries, memory and errors. Each service is a package
-// below it.
+// Package channel has the types that all services share: deliveries, memory and errors. Each service is a package below it.
 package channel
 
 import (
@@ -22,7 +21,7 @@ type Delivery struct {
 // ID is the same for all attempts, and different for all deliveries to a channel.
 func (d *Delivery) ID() string { return d.Rule + "/" + d.Notice.ID() }
 
-// Subject is the same for all deliveries from opened to resolved.
+// Subject is the same for all deliveries of an episode, from opened to resolved.
 func (d *Delivery) Subject() string { return d.Rule + "/" + d.Notice.Episode }
 
 // Sender delivers to one service. Its calls do not overlap.
@@ -45,15 +44,15 @@ type Chooser interface {
 	Takes(kind notice.Kind) bool
 }
 
-// Memory stores a value that a Sender needs for later deliveries of a subject, such as the id of a message. It survives restarts.
+// Memory stores a value that a Sender needs for later deliveries of a subject, such as the id of a message.
 type Memory interface {
 	// Get returns the stored value, nil if there is none.
 	Get() []byte
-	// Set stores a value. When it returns, the value is on disk.
+	// Set stores a value. When it returns nil, the value survives a restart.
 	Set(value []byte) error
 }
 
-// Permanent is an error that no repetition changes, such as a refused credential or an unknown channel.
+// Permanent is an error that each further attempt would get too, such as that of an invalid request.
 type Permanent struct{ Err error }
 
 func (e *Permanent) Error() string { return e.Err.Error() }

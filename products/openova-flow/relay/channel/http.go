@@ -35,8 +35,8 @@ func NewStreamClient() *http.Client {
 	}
 }
 
-// Guard returns a transport that cuts responses at maxAnswer, and redacts the credential of the request in them: responses get into errors, and errors into
-// logs.
+// Guard returns a transport that cuts the body of a response at maxAnswer, and redacts the credential of the request in body and status: they get into
+// errors, and errors into logs.
 func Guard(next http.RoundTripper) http.RoundTripper { return guard{next} }
 
 type guard struct{ next http.RoundTripper }

@@ -1,5 +1,6 @@
 // Package chaos kills the real relay again and again while recordings are replayed. After each third kill the relay stays away for a while. At the end it
-// must have sent the same notices as a relay that was not killed. The test takes minutes and is no part of make test: make relay-chaos.
+// must have sent the same notices as a relay that was not killed, except those of problems that came and went while it was away. The test takes minutes,
+// and make test skips it: make relay-chaos.
 package chaos
 
 import (
@@ -261,7 +262,6 @@ func episodes(t *testing.T, s *rig) map[string][]episode {
 	return all
 }
 
-// traces returns the ids of the traces.
 func traces(s *rig) (ids []string) {
 	for _, spans := range s.traces.Traces() {
 		for _, span := range spans {

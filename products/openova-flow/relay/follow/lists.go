@@ -16,16 +16,16 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
-// maxList bounds an answer of the server.
+// maxList is the maximum number of bytes that are read of an answer.
 const maxList = 64 << 20
 
-// MaxRevisions is how many revisions of a flow are read. What ended earlier is not looked at any more.
+// MaxRevisions is how many revisions of a flow are read, the newest.
 const MaxRevisions = 200
 
 // ErrNoFlow is the error of a list of a flow that does not exist.
 var ErrNoFlow = errors.New("the flow does not exist")
 
-// Rollouts returns the rollouts of a flow as the server and the page count them, newest first.
+// Rollouts returns the rollouts of a flow, newest first.
 func (s *Server) Rollouts(ctx context.Context, flowID string) ([]rollout.Rollout, error) {
 	var answer struct{ Rollouts []rollout.Rollout }
 	err := s.list(ctx, flowID, "rollouts", &answer)

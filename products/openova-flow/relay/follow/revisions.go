@@ -11,8 +11,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/revision"
 )
 
-// revisions makes the notices of commits. The result of the current commit of a source is from package gate, as for the command wait. The results of its
-// earlier commits are from the server's list of revisions.
+// revisions makes the notices of commits. The result of the current commit of a source is from package gate. The results of its earlier commits are from
+// the server's list of revisions, or that of the current commit.
 type revisions struct {
 	wants func(region string) bool
 	gates map[commit]*gate.Gate // of the commits that sources have
@@ -39,7 +39,7 @@ func (f *Flow) FollowRevisions(wants func(region string) bool) {
 	}
 }
 
-// look returns a notice for each commit of each region. Notices of one commit have the same key.
+// look returns the notices of commits, each of one region. Notices of one commit have the same key. It sets f.RevisionsOutdated if a source has moved on.
 func (r *revisions) look(f *Flow, now int64) []notice.Notice {
 	look := gate.Look{State: f.read, At: now, Claims: make(map[string]gate.Claim)}
 	for name, region := range f.regions {
@@ -103,7 +103,7 @@ func (r *revisions) former(f *Flow, sources map[string]source, results map[commi
 			part := &rev.Regions[j]
 			now := sources[part.SourceID]
 			same := now.follows != "" && now.follows == follows
-			// The source of a revision is spelled as in the region that saw it first: that may be another region.
+			// The server spells the source of a revision as the region that saw it first, which may be another one.
 			c := commit{part.Region, rev.Source.URL, rev.Commit}
 			if same {
 				c.url = now.url
@@ -115,7 +115,7 @@ func (r *revisions) former(f *Flow, sources map[string]source, results map[commi
 			if same && now.hash != "" {
 				by = &now.commit
 			}
-			if part.State != revision.Done && part.State != revision.Overtaken { // the list is older than the state of the flow
+			if part.State != revision.Done && part.State != revision.Overtaken { // the list is outdated
 				continue
 			}
 			result, final := formerResult(part, by, results)
@@ -124,8 +124,8 @@ func (r *revisions) former(f *Flow, sources map[string]source, results map[commi
 			if final {
 				n.Until = cmp.Or(part.EndedAt.Ms(), part.FirstSeenAt)
 			}
-			// A region claims which commit an OCI artifact was made from. For the current artifact of a source that is its own region. For an earlier artifact
-			// it may be any region, so the notice is late: it counts only if the commit was reported before.
+			// The commit of an OCI artifact is what a region claims. For an earlier artifact that may be another region than the source's, so the notice is
+			// late: it counts only if the commit was reported before.
 			n.Late = !final || rev.Source.Kind == kindOCI
 			if k, twice := at[c]; !twice {
 				at[c], found = len(found), append(found, n)
@@ -137,8 +137,8 @@ func (r *revisions) former(f *Flow, sources map[string]source, results map[commi
 	return found
 }
 
-// formerResult returns the result of a commit whose source has moved on to the commit by, and whether the result is final. by is nil if the source was deleted,
-// or follows another repository. As for the command wait, a commit is out when a later one is out.
+// formerResult returns the result of a commit whose source has moved on to the commit by, and whether the result is final. by is nil if the source was
+// deleted, has no commit or follows another repository. A commit passes when a later one does, as with the command wait.
 func formerResult(part *revision.Region, by *commit, results map[commit]notice.Result) (r notice.Result, final bool) {
 	switch {
 	case part.State == revision.Done:
@@ -146,7 +146,7 @@ func formerResult(part *revision.Region, by *commit, results map[commit]notice.R
 	case part.Was == revision.Failed:
 		return notice.Result{Result: insight.Failed, Sentence: "It had failed when its source moved on to another commit."}, true
 	case by == nil:
-		return notice.Result{Result: notice.Unknown, Sentence: "Its source was deleted or changed before it was out."}, true
+		return notice.Result{Result: notice.Unknown, Sentence: "Its source was deleted or changed before it was applied."}, true
 	}
 	r = results[*by]
 	r.Result, r.OvertakenBy = cmp.Or(r.Result, insight.Pending), by.hash
@@ -180,7 +180,7 @@ func missing(before, now []notice.Notice) (gone []notice.Notice) {
 
 const kindGit, kindOCI = "GitRepository", "OCIRepository"
 
-// sourceOf reads a node. The commit of an OCI artifact is the one that its region claims it was made from.
+// sourceOf reads a node. The commit of an OCI artifact is the one from which it was made, as its region claims.
 func sourceOf(n *flow.Node) (s source, ok bool) {
 	var identity revision.Source
 	var origin string

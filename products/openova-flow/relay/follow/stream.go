@@ -40,7 +40,7 @@ type Server struct {
 type Frame struct {
 	ID    string // the cursor, empty if it has none
 	Flow  string // empty for events of the stream itself
-	Event string // as sent by the server, or Connected or Lost
+	Event string // of the server, or Connected or Lost
 	Data  []byte
 }
 

@@ -12,8 +12,8 @@ import (
 type Limits struct {
 	Severity     Severity // the least that is opened
 	After        int64    // how long something must last before it is opened
-	ResolveAfter int64    // how long it must be over before it is resolved; not for rollouts and revisions, whose end the server knows
-	UpdateEvery  int64    // the least time between two updates of a key, unless its severity rises
+	ResolveAfter int64    // how long it must be over before it is resolved; not for rollouts and revisions with an Until
+	UpdateEvery  int64    // the least time from a notice of a key to its next update, unless the severity rises
 	// Quiet returns the end of the quiet hours that contain an instant, 0 if none do. Nil: no quiet hours. During quiet hours nothing is sent, except,
 	// if Wake is set, what is opened as critical or becomes critical. Rollouts and revisions that have ended always wait until the quiet hours end.
 	Quiet func(at int64) int64
@@ -36,7 +36,8 @@ type State struct {
 	Ended   map[string]int64 // end of the newest handled rollout, by flow, and of the newest handled revision, by revisionsOf(flow)
 }
 
-// Change is the result of a look: the changes of a State, and the notices to send: first those of keys that are not found any more, then the others, the oldest first.
+// Change is the result of a look: the changes of a State, and the notices to send. Those of keys that are not found any more come first, then the others,
+// the oldest first.
 type Change struct {
 	Since   int64
 	Entries map[string]*Entry // nil: the entry is removed
@@ -93,7 +94,7 @@ func (s *State) Look(limits Limits, now int64, found []Notice, room int) Change 
 	return d.change
 }
 
-// byTime sorts notices by the beginning of their subject, or by its end if it has ended.
+// byTime returns the notices in the order of the beginnings of their subjects, or of the ends if they have ended.
 func byTime(found []Notice) []Notice {
 	sorted := slices.Clone(found)
 	slices.SortStableFunc(sorted, func(a, b Notice) int {
@@ -205,7 +206,7 @@ func revisionsOf(flow string) string { return "revision/" + flow }
 // otherwise rollouts that really end before it would be ignored.
 const maxAhead = 3_600_000
 
-// ended handles a rollout or a revision that has ended. Unless it was handled before, it is sent without waiting for After or ResolveAfter.
+// ended handles a rollout or a revision that has ended. It does not wait for After or ResolveAfter.
 func (d *desk) ended(n Notice, e Entry, known bool) {
 	key := n.Flows[0]
 	if n.Kind == KindRevision {
@@ -222,7 +223,7 @@ func (d *desk) ended(n Notice, e Entry, known bool) {
 		return
 	}
 	wanted := e.Last != nil || n.Severity.AtLeast(d.Severity)
-	if wanted && d.full() || d.change.Held { // what ended before this may wait, and counts as handled once a later end is in State.Ended
+	if wanted && d.full() || d.change.Held { // State.Ended must not pass an earlier end that waits for room
 		return
 	}
 	d.change.Ended[key] = max(done, d.change.Ended[key], min(n.Until, d.now+maxAhead))

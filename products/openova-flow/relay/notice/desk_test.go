@@ -216,7 +216,7 @@ func TestDesk_RevisionsThatEnd(t *testing.T) {
 	b.look(1100, revisionOf("a", 0, "passed"), late)
 	b.look(1200, revisionOf("a", 1150, "passed"), revisionOf("b", 1180, "failed"), revisionOf("c", 0, "pending"), late)
 	b.want("1060 a opened", "1100 a updated", "1200 a resolved", "1200 b resolved")
-	// A late notice of a known key is sent. Revisions of several sources overlap.
+	// A late notice of a known key is sent, even if it ended before the newest handled revision.
 	late = revisionOf("c", 0, "passed")
 	late.Late = true
 	b.look(1260, late)
@@ -245,7 +245,7 @@ func TestDesk_RevisionThatTheServerForgets(t *testing.T) {
 	}
 }
 
-// TestDesk_RolloutOfAWrongClock has a cluster whose clock is a year ahead. Later rollouts are sent, and none twice.
+// TestDesk_RolloutOfAWrongClock has a cluster whose clock is a year ahead. Rollouts of other clusters are sent later, and none twice.
 func TestDesk_RolloutOfAWrongClock(t *testing.T) {
 	b := newBench(t)
 	const year = 365 * 24 * 3_600_000

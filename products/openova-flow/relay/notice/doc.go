@@ -4,6 +4,6 @@
 // Merge combines those with equal keys, so that a root cause in three regions makes one notice. State.Look compares them with the notices sent before,
 // and returns those that are due: opened, updated or resolved.
 //
-// Look is level-triggered. It reads nothing of the past but the State, so a program that stores each Change together with its notices misses nothing
-// and repeats nothing, whenever it is stopped.
+// Look is level-triggered. It reads nothing of the past but the State. So a program that stores each Change together with its notices repeats none,
+// whenever it is stopped, and misses only problems that begin and end between two looks.
 package notice

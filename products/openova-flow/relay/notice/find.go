@@ -95,8 +95,8 @@ func (l *Look) cause(p *insight.Problem) Notice {
 	return n
 }
 
-// objectOf returns Kind/namespace/name of the object of a node, and the kind. The id of another emitter's node is returned without its region, and has no
-// kind.
+// objectOf returns Kind/namespace/name of the object of a node, and the kind. An id of more parts, of another emitter, is returned without its region and
+// has no kind.
 func objectOf(region, id string) (object, kind string) {
 	if region != "" {
 		id = strings.TrimPrefix(id, region+"/")
@@ -209,7 +209,8 @@ func (l *Look) facts(node *flow.Node, m *Member) {
 	}
 }
 
-// In returns n, which is not merged, with only the regions for which has returns true. Of a rollout only the members in these regions are kept and counted.
+// In returns n, which must not be merged, with only the regions for which has returns true. Of the members of a rollout, those in other regions are neither
+// kept nor counted.
 func (n Notice) In(has func(region string) bool) Notice {
 	n.Regions = slices.DeleteFunc(slices.Clone(n.Regions), func(r string) bool { return !has(r) })
 	if n.Rollout == nil {

@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// link returns the address at which the page, of base URL page, shows the subject of n at an instant in Unix milliseconds. Without a base URL or
-// flows it is empty.
+// link returns the URL of the subject of n at an instant, Unix milliseconds. page is the base URL of the page. Without it or flows the link is empty.
 func (n *Notice) link(page string, at int64) string {
 	if page == "" || len(n.Flows) == 0 {
 		return ""

@@ -40,7 +40,7 @@ type Severity string
 
 // The severities, the least first.
 const (
-	Info     Severity = "info"     // a rollout that runs or has succeeded
+	Info     Severity = "info"     // nothing is wrong
 	Warning  Severity = "warning"  // something is wrong, and may repair itself
 	Critical Severity = "critical" // something is wrong, and stays so until a person acts
 )
@@ -90,20 +90,20 @@ type Revision struct {
 	Results map[string]Result `json:"results"` // by region
 }
 
-// Result is whether a revision is out in a region.
+// Result is whether a region has applied a revision, and all that it applies is ready.
 type Result struct {
-	Result      string `json:"result"`                // passed, failed or pending, as of wait, or Unknown
+	Result      string `json:"result"`                // passed, failed or pending, as the command wait reports, or Unknown
 	Sentence    string `json:"sentence,omitempty"`    // why it is failed or unknown
-	OvertakenBy string `json:"overtakenBy,omitempty"` // the commit that the source moved on to before this one was out; Result is then the result of that commit
+	OvertakenBy string `json:"overtakenBy,omitempty"` // the commit that the source moved on to before this one passed; Result is then the result of that commit
 }
 
-// Unknown is the result of a revision whose source was deleted, or that the server has forgotten, before it was out.
+// Unknown is the result of a revision whose source was deleted or changed, or that the server has forgotten, before it passed or failed.
 const Unknown = "unknown"
 
-// ranks are the results, the worst last. Unknown is first, so that it only counts if no region has another result.
+// ranks are the results, the worst last. Unknown is first, so that it counts only if no region has another result.
 var ranks = []string{Unknown, insight.Passed, insight.Pending, insight.Failed}
 
-// WorseThan reports whether r is worse than o, so that it is the result of both together.
+// WorseThan reports whether r is worse than o.
 func (r Result) WorseThan(o Result) bool {
 	return slices.Index(ranks, r.Result) > slices.Index(ranks, o.Result)
 }
@@ -125,7 +125,7 @@ func (r *Revision) Worst() Result {
 	return worst
 }
 
-// forgotten returns the revision after the server has forgotten it.
+// forgotten returns the revision with Unknown instead of pending results.
 func (r *Revision) forgotten() *Revision {
 	now := *r
 	now.Results = maps.Clone(r.Results)
@@ -175,7 +175,7 @@ const (
 // ID identifies the notice, so that a repetition is recognized.
 func (n *Notice) ID() string { return n.Key + "@" + strconv.FormatInt(n.At, 10) }
 
-// same reports whether two notices say the same. Times, ids of nodes, links and members of rollouts may differ.
+// same reports whether two notices of a key say the same. It compares no times, links, ids of nodes and members of rollouts.
 func (n *Notice) same(o *Notice) bool {
 	progress := func(n *Notice) Rollout {
 		if n.Rollout == nil {

@@ -66,10 +66,10 @@ func (n *Notice) Status() string {
 	return "failing"
 }
 
-// Fact is a name and its value.
+// Fact is one detail of a notice.
 type Fact struct{ Name, Value string }
 
-// Facts are what there is to say besides the title, the status and the sentence: when, what it blocks, what a rollout changed, the command.
+// Facts returns details besides the title, the status and the sentence, in the order in which they are shown.
 func (n *Notice) Facts() []Fact {
 	var facts []Fact
 	if n.Since != 0 {

@@ -22,8 +22,8 @@ import (
 
 // Limits of the queue of a channel.
 const (
-	DefaultLimit = 1000
-	maxBytes     = 64 << 20
+	DefaultLimit = 1000     // deliveries
+	maxBytes     = 64 << 20 // no delivery is added to a queue of this size
 )
 
 // Box is an open outbox file. Its methods may be called from any goroutine, except Close.
@@ -57,10 +57,10 @@ var (
 	keyEnded   = []byte("ended")
 )
 
-// Open opens or creates a box, whose queues hold at most limit deliveries each; 0: DefaultLimit. It fails if another process has the file open, or if the file
-// is damaged.
+// Open opens or creates a box with room for limit deliveries in each queue; 0: DefaultLimit. It fails if another process has the file open, or if it finds
+// the file damaged.
 func Open(file string, limit int) (_ *Box, err error) {
-	// A damaged file makes bbolt panic. A file that is too short causes a memory fault, which SetPanicOnFault makes a panic.
+	// A damaged file can make bbolt panic. A file that is too short causes a memory fault, which SetPanicOnFault makes a panic.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	var db *bbolt.DB
 	defer func() {
@@ -134,7 +134,7 @@ func readAllBytes(bucket *bbolt.Bucket) error {
 // Close closes the file. No other method may run.
 func (b *Box) Close() error { return b.db.Close() }
 
-// State returns the state of a desk; the zero value if none is stored.
+// State returns the state of a desk, an empty one if none is stored.
 func (b *Box) State(desk string) (notice.State, error) {
 	s := notice.State{Entries: make(map[string]notice.Entry), Ended: make(map[string]int64)}
 	err := b.db.View(func(tx *bbolt.Tx) error {

@@ -223,7 +223,6 @@ func TestWorker_BoundsRequestedWait(t *testing.T) {
 	})
 }
 
-// TestWorker_StoppedWithinAnAttempt stops the worker while it sends.
 func TestWorker_StoppedWithinAnAttempt(t *testing.T) {
 	b := open(t, 0)
 	commit(t, b, changeOf("a", notice.Opened))

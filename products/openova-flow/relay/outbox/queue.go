@@ -107,7 +107,7 @@ type memory struct {
 }
 
 func (m memory) Get() (value []byte) {
-	_ = m.box.db.View(func(tx *bbolt.Tx) error { // View only returns the error of the function
+	_ = m.box.db.View(func(tx *bbolt.Tx) error { // the file is open, and the function returns no error
 		if bucket := tx.Bucket(bucketMemory).Bucket([]byte(m.channel)); bucket != nil {
 			value = bytes.Clone(bucket.Get([]byte(m.subject)))
 		}

@@ -16,7 +16,7 @@ const (
 	firstPause = time.Second
 	maxPause   = 5 * time.Minute
 	maxBusy    = time.Hour // the longest pause that a service may ask for
-	// maxAge is the time after the first attempt until a delivery that fails is dropped.
+	// maxAge is the time from the first attempt of this Run until a delivery that fails is dropped.
 	maxAge = 24 * time.Hour
 	// sendTimeout bounds one attempt.
 	sendTimeout = time.Minute
@@ -38,7 +38,7 @@ type Worker struct {
 	Channel string
 	Sender  channel.Sender
 	Log     *slog.Logger
-	// Report gets the outcome of each attempt, with its error. It must not block. Nil: no reports.
+	// Report gets the outcome of an attempt, with its error. It must not block. Nil: no reports.
 	Report func(channelName string, n *notice.Notice, outcome Outcome, err error)
 
 	failures int       // attempts that have failed in a row
@@ -91,7 +91,7 @@ func (w *Worker) Run(ctx context.Context) {
 	}
 }
 
-// first returns the Seq of the first delivery in the queue, 0 if there is none. Only this delivery may have been sent by an earlier process.
+// first returns the Seq of the first delivery in the queue, 0 if there is none. Only this delivery may have been sent by an earlier Run.
 func (w *Worker) first() uint64 {
 	if item, err := w.Box.Next(w.Channel); err == nil && item != nil {
 		return item.Seq
@@ -108,7 +108,7 @@ func (w *Worker) deliver(ctx context.Context, item *Item) time.Duration {
 	err := w.Sender.Send(bounded, item.Delivery, memory{w.Box, w.Channel, item.Subject()})
 	cancel()
 	if ctx.Err() != nil {
-		return 0 // it may have been delivered; the next process repeats it
+		return 0 // it may have been delivered; the next Run repeats it
 	}
 	outcome := Delivered
 	switch {

@@ -51,7 +51,7 @@ type Alertmanager struct {
 	URLs      []string          `yaml:"urls"`   // of all its members; each gets every alert
 	Labels    map[string]string `yaml:"labels"` // added to every alert
 	TokenFile string            `yaml:"tokenFile"`
-	Resend    Duration          `yaml:"resend"` // how often an open alert is sent again; default 1m. At most half of resolve_timeout
+	Resend    Duration          `yaml:"resend"` // how often an open alert is sent again; default 1m
 }
 
 // Webhook is any HTTP server.
@@ -93,7 +93,7 @@ type Rule struct {
 	Severity     notice.Severity `yaml:"severity"`     // the least that is opened; default info
 	After        *Duration       `yaml:"after"`        // how long something must last before it is opened; default 1m
 	ResolveAfter *Duration       `yaml:"resolveAfter"` // how long it must be over before it is resolved; default 1m
-	UpdateEvery  *Duration       `yaml:"updateEvery"`  // the least time between two updates, unless the severity rises; default 30s
+	UpdateEvery  *Duration       `yaml:"updateEvery"`  // the least time from a notice to its next update, unless the severity rises; default 30s
 	Quiet        *Quiet          `yaml:"quiet"`
 }
 
@@ -127,7 +127,7 @@ func (d *Duration) or(def time.Duration) time.Duration {
 	return time.Duration(*d)
 }
 
-// Read reads and checks a configuration file. Its error names each invalid field.
+// Read parses a configuration file.
 func Read(file string) (*Config, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -140,7 +140,7 @@ func Read(file string) (*Config, error) {
 	return c, nil
 }
 
-// Parse reads and checks a configuration. Its error names each invalid field.
+// Parse reads and checks a configuration. Its error names fields that are invalid.
 func Parse(text []byte) (*Config, error) {
 	var root yaml.Node
 	if err := yaml.Unmarshal(text, &root); err != nil {
@@ -196,7 +196,7 @@ var (
 	validID         = regexp.MustCompile(`^[CGD][A-Z0-9]{2,20}$`)
 )
 
-// checkURL checks the address of a service. It may have no user and no query, since logs show it.
+// checkURL checks the address of a service. Logs show it, so it must not have a user, a query or a fragment.
 func checkURL(field, text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {

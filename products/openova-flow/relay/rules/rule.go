@@ -17,7 +17,7 @@ const (
 	DefaultUpdateEvery = 30 * time.Second
 )
 
-// Limits returns when notices of the rule are due. page is the base URL of links.
+// Limits returns the limits of the rule. page is the base URL of links.
 func (r *Rule) Limits(page string) notice.Limits {
 	l := notice.Limits{
 		Severity: cmp.Or(r.Severity, notice.Info), Page: page,
@@ -116,7 +116,7 @@ func (h *hours) end(at int64) int64 {
 		if len(h.days) > 0 && !slices.Contains(h.days, day.Weekday()) {
 			continue
 		}
-		// Local time, also on days of 23 or 25 hours.
+		// Date uses local time, also on days of 23 or 25 hours.
 		atTime := func(of time.Duration) time.Time {
 			return time.Date(day.Year(), day.Month(), day.Day(), int(of/time.Hour), int(of%time.Hour/time.Minute), 0, 0, h.location)
 		}

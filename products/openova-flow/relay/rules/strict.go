@@ -10,7 +10,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// unknownFields returns an error for each field of a document that the type of into lacks, with path and line. It also rejects aliases and wrong node kinds.
+// unknownFields returns an error for each field of a document that the type of into lacks, with path and line. It also rejects
+// aliases, and other values where a mapping of fields or a list is needed.
 func unknownFields(root *yaml.Node, into any) error {
 	if root.Kind != yaml.DocumentNode || len(root.Content) == 0 {
 		return errors.New("the file is empty")

@@ -47,7 +47,7 @@ type alert struct {
 // Takes implements channel.Chooser.
 func (s *Sender) Takes(kind notice.Kind) bool { return alertNames[kind] != "" }
 
-// Send implements channel.Sender. Labels identify an alert, so a repetition changes nothing.
+// Send implements channel.Sender. Labels identify an alert, so a repetition makes no second one.
 func (s *Sender) Send(ctx context.Context, d channel.Delivery, m channel.Memory) error {
 	n := &d.Notice
 	if !s.Takes(n.Kind) {

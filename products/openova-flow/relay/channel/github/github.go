@@ -1,5 +1,5 @@
-// Package github reports revisions to GitHub: a commit status for the revision, and a deployment for each region, with the region as environment. It
-// reports only to repositories in the configuration: none is taken from a flow.
+// Package github reports revisions to GitHub: a commit status for the revision, and deployments, with the region as environment. It reports only to
+// repositories in the configuration: none is taken from a flow.
 package github
 
 import (
@@ -114,8 +114,7 @@ func (s *Sender) repository(source string) (owner, repo string, ok bool) {
 	return "", "", false
 }
 
-// address normalizes a URL, so that spellings of one URL are equal. The scheme is kept: ssh and https may be
-// different hosts.
+// address normalizes a URL, so that usual spellings of one URL are equal. The scheme is kept: ssh and https may be different hosts.
 func address(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" {
@@ -238,7 +237,7 @@ func (a *attempt) deployment(ctx context.Context, region string, r notice.Result
 	return a.keep()
 }
 
-// find returns the deployment of a region that an earlier attempt created, 0 if there is none.
+// find returns the id of the newest deployment that a relay has created for the commit in a region, 0 if there is none.
 func (a *attempt) find(ctx context.Context, region string) (int64, error) {
 	all, _, err := a.client.Repositories.ListDeployments(ctx, a.owner, a.repo, &github.DeploymentsListOptions{SHA: a.n.Revision.Commit, Task: deploymentTask, Environment: region})
 	if err != nil || len(all) == 0 {

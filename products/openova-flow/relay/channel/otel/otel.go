@@ -19,7 +19,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/relay/notice"
 )
 
-// Protocols.
+// Values of Sender.Protocol.
 const (
 	GRPC = "grpc"
 	HTTP = "http"

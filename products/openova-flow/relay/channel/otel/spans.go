@@ -29,7 +29,7 @@ const (
 	attrLink        = attribute.Key("openova.flow.url")
 )
 
-// maxEvents is the maximum number of events of a span, as in OpenTelemetry's SDKs.
+// maxEvents is the maximum number of events of a span, the default of OpenTelemetry's SDKs.
 const maxEvents = 128
 
 // builder makes the spans of one rollout.
@@ -84,7 +84,7 @@ func (b *builder) context(node, part string) trace.SpanContext {
 	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: b.traceID, SpanID: id, TraceFlags: trace.FlagsSampled})
 }
 
-// span returns a span from one instant to another, in Unix milliseconds.
+// span returns a span from one instant to another, in Unix milliseconds. It ends no earlier than it begins.
 func (b *builder) span(node, part, name string, from, to int64) tracetest.SpanStub {
 	return tracetest.SpanStub{
 		Name: name, SpanContext: b.context(node, part), SpanKind: trace.SpanKindInternal, StartTime: time.UnixMilli(from), EndTime: time.UnixMilli(max(from, to)),

@@ -73,7 +73,7 @@ type earlier struct {
 	Metadata *metadata `json:"metadata"`
 }
 
-// Send implements channel.Sender. Slack has no idempotency key, so a repetition looks for the message that it may have posted.
+// Send implements channel.Sender. Slack has no idempotency key, so a repetition looks for the message that an earlier attempt may have posted.
 func (s *Sender) Send(ctx context.Context, d channel.Delivery, m channel.Memory) error {
 	ts := string(m.Get())
 	var err error
@@ -116,7 +116,7 @@ func (s *Sender) Send(ctx context.Context, d channel.Delivery, m channel.Memory)
 
 // reply replies to a message that its subject is resolved: Slack notifies nobody of an edit.
 func (s *Sender) reply(ctx context.Context, d *channel.Delivery, ts string) error {
-	own := map[string]string{"reply": d.ID()} // not id, which the message has: it is listed with its replies
+	own := map[string]string{"reply": d.ID()} // Slack lists the message with its replies, and it has the key id
 	if d.Repeat {
 		found, err := s.find(ctx, "conversations.replies", ts, own, 0)
 		if err != nil || found != "" {

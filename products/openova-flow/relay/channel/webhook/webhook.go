@@ -58,7 +58,7 @@ func (s *Sender) Send(ctx context.Context, d channel.Delivery, _ channel.Memory)
 	return err
 }
 
-// idOf returns the id of a delivery in characters that a header may have.
+// idOf returns a hash of the id of a delivery: the id may have characters that a header cannot have.
 func idOf(d *channel.Delivery) string {
 	sum := sha256.Sum256([]byte(d.ID()))
 	return hex.EncodeToString(sum[:16])

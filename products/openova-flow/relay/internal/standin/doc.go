@@ -1,3 +1,3 @@
-// Package standin has stand-ins for the services of the channels, for tests. Each checks what the documentation of its service requires: credentials,
-// signatures, limits, required fields, and which repetitions it recognizes. Faults lists the violations.
+// Package standin has stand-ins for the services of the channels, for tests. Each checks requests against the documentation of its service, such as
+// signatures, limits and required fields. Faults lists violations.
 package standin

@@ -113,7 +113,7 @@ func (s *Slack) write(w http.ResponseWriter, r *http.Request, method string) {
 	s.answer(w, map[string]any{"ok": true, "ts": m.TS})
 }
 
-// list answers with the newest messages first, or with the replies of one.
+// list answers with the messages of the channel, or with one and its replies, the newest first.
 func (s *Slack) list(w http.ResponseWriter, r *http.Request, method string) {
 	oldest, _ := strconv.ParseFloat(r.Form.Get("oldest"), 64) // absent: all
 	found := []map[string]any{}

@@ -21,12 +21,17 @@ func checkOrigin(r *http.Request) error {
 }
 
 // CheckLoopback returns nil for a request from this machine's own programs and pages to a server without access control, otherwise a *Denial. It
-// checks Host, against DNS rebinding, and the headers with which browsers name the page that makes a request.
-// Pages of the listed origins are allowed. Links to the server may be followed from anywhere.
+// checks Host, against DNS rebinding, and what CheckPage checks.
 func CheckLoopback(r *http.Request, origins ...string) error {
 	if !isLoopbackAddr(r.Host) && !IsLoopback(hostname(r.Host)) {
 		return &Denial{Reason: Host, Detail: "without tokens the server answers only to localhost and loopback addresses"}
 	}
+	return CheckPage(r, origins...)
+}
+
+// CheckPage returns nil for a request from a program, or from a page of the request's own host or of a listed origin, otherwise a *Denial. It checks the
+// headers with which browsers name the page that makes a request. Links may be followed from anywhere.
+func CheckPage(r *http.Request, origins ...string) error {
 	all := r.Header["Origin"]
 	if len(all) == 1 && slices.Contains(origins, all[0]) {
 		return nil

@@ -49,11 +49,11 @@ func (c *config) settings() []settings.Setting {
 			}
 			return nil
 		}},
-		{Env: "FLOW_PROXY_LISTEN_ADDR", Default: "127.0.0.1:8082", Allowed: "host:port; an empty host means all addresses", Help: "address to listen on; on loopback the proxy answers only requests for that address, localhost and FLOW_PROXY_HOSTS", Set: func(v string) error {
+		{Env: "FLOW_PROXY_LISTEN_ADDR", Default: "127.0.0.1:8082", Allowed: "host:port; an empty host means all addresses", Help: "address to listen on; on loopback the proxy answers only requests to loopback addresses, localhost and FLOW_PROXY_HOSTS, and none from pages of other hosts", Set: func(v string) error {
 			c.listenAddr = v
 			return settings.CheckListen(v)
 		}},
-		{Env: "FLOW_PROXY_HOSTS", Allowed: "host names without ports, separated by commas", Help: "values of the Host header that a server on the same machine forwards", Set: func(v string) error {
+		{Env: "FLOW_PROXY_HOSTS", Allowed: "host names without ports, separated by commas", Help: "host names that a server on the same machine forwards in Host, and others whose pages may send requests", Set: func(v string) error {
 			for _, host := range strings.Split(v, ",") {
 				host = strings.ToLower(strings.TrimSpace(host))
 				if host == "" || strings.ContainsAny(host, ":/*") {

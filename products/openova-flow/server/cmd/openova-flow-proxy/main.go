@@ -71,18 +71,38 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 	return serve(ctx, listener, handler, flows.Close, log)
 }
 
-// onlyLocal serves only programs and pages of this machine, and requests to the listed hosts. The proxy asks its callers for no credential. Without this
-// check, a foreign page on a name that resolves to this machine could use the proxy's credential.
+// onlyLocal serves only requests to this machine or a listed host, from programs or pages of these. The proxy asks its callers for no credential. Without
+// this check, a foreign page could use the proxy's credential.
 func onlyLocal(hosts []string, next http.Handler) http.Handler {
+	check := func(r *http.Request) error {
+		if isListed(hosts, &url.URL{Host: r.Host}) {
+			return auth.CheckPage(r, listedOrigins(hosts, r)...)
+		}
+		return auth.CheckLoopback(r)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := strings.ToLower((&url.URL{Host: r.Host}).Hostname())
-		if r.URL.Path != "/healthz" && !slices.Contains(hosts, host) && auth.CheckLoopback(r) != nil {
+		if r.URL.Path != "/healthz" && check(r) != nil {
 			web.Secure(w.Header())
-			http.Error(w, "on a loopback address the proxy answers only requests to localhost, loopback addresses and the hosts in FLOW_PROXY_HOSTS, and no requests from pages of other origins", http.StatusForbidden)
+			http.Error(w, "on a loopback address the proxy answers only requests to localhost, loopback addresses and the hosts in FLOW_PROXY_HOSTS, and none from pages of other hosts", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+func isListed(hosts []string, u *url.URL) bool {
+	return slices.Contains(hosts, strings.ToLower(u.Hostname()))
+}
+
+// listedOrigins returns the origins in Origin and Referer that are of a listed host. Their ports may be any, since a server in front of the proxy may
+// forward Host without its port.
+func listedOrigins(hosts []string, r *http.Request) (origins []string) {
+	for _, page := range slices.Concat(r.Header["Origin"], r.Header["Referer"]) {
+		if u, err := url.Parse(page); err == nil && isListed(hosts, u) {
+			origins = append(origins, u.Scheme+"://"+u.Host)
+		}
+	}
+	return origins
 }
 
 // under serves flows under a prefix, and health at the root.
@@ -107,7 +127,7 @@ func timed(limit time.Duration, next http.Handler) http.Handler {
 	})
 }
 
-// serve serves until ctx ends. Then it closes streams and waits for requests in flight.
+// serve serves until ctx ends. Then it closes streams and waits for requests in flight, at most shutdownTimeout.
 func serve(ctx context.Context, listener net.Listener, h http.Handler, closeStreams func(), log *slog.Logger) error {
 	srv := &http.Server{
 		Handler:           timed(bodyTimeout, h),
@@ -137,8 +157,7 @@ func serve(ctx context.Context, listener net.Listener, h http.Handler, closeStre
 	return nil
 }
 
-// transport returns a transport that trusts the certificates in the CA file. Without a file it returns nil, which means
-// those of the system.
+// transport returns a transport that trusts the certificates in the CA file, nil without a file.
 func (c config) transport() http.RoundTripper {
 	if c.roots == nil {
 		return nil

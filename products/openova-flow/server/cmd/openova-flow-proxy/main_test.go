@@ -128,6 +128,10 @@ func TestRun_ServesAndStops(t *testing.T) {
 		{"", "https://elsewhere.example.com", "/api/v1/flows/prod-1/stream", 403},
 		{"console.example.com", "", "/healthz", 200},
 		{"flows.example.com:8082", "", "/api/v1/flows/prod-1/stream", 200},
+		{"flows.example.com", "https://flows.example.com:8443", "/api/v1/flows/prod-1/stream", 200},
+		{"flows.example.com", "https://a.example.com", "/api/v1/flows/prod-1/stream", 200},
+		{"flows.example.com", "https://elsewhere.example.com", "/api/v1/flows/prod-1/stream", 403},
+		{"flows.example.com", "null", "/api/v1/flows/prod-1/stream", 403},
 	} {
 		req, err := http.NewRequest("GET", base+tt.path, nil)
 		if err != nil {
@@ -145,21 +149,32 @@ func TestRun_ServesAndStops(t *testing.T) {
 			t.Errorf("%s to %q from %q: %s", tt.path, tt.host, tt.origin, resp.Status)
 		}
 	}
-	for _, site := range []string{"cross-site", "same-site"} {
-		for mode, want := range map[string]int{"no-cors": 403, "navigate": 200} {
+	for _, host := range []string{"", "flows.example.com"} {
+		for _, tt := range []struct {
+			site, mode, referer string
+			want                int
+		}{
+			{"cross-site", "no-cors", "", 403}, {"same-site", "no-cors", "", 403}, {"same-origin", "no-cors", "", 200},
+			{"cross-site", "navigate", "", 200}, {"same-site", "navigate", "", 200},
+			{"", "", "http://elsewhere.example.com/", 403},
+		} {
 			req, err := http.NewRequest("GET", base+"/api/v1/flows/prod-1/stream", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			req.Header.Set("Sec-Fetch-Site", site)
-			req.Header.Set("Sec-Fetch-Mode", mode)
+			req.Host = host
+			for name, value := range map[string]string{"Sec-Fetch-Site": tt.site, "Sec-Fetch-Mode": tt.mode, "Referer": tt.referer} {
+				if value != "" {
+					req.Header.Set(name, value)
+				}
+			}
 			req.Header.Set("Sec-Fetch-Dest", "document")
 			resp, err := http.DefaultClient.Do(req)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if resp.Body.Close(); resp.StatusCode != want {
-				t.Errorf("%s, %s: %s", site, mode, resp.Status)
+			if resp.Body.Close(); resp.StatusCode != tt.want {
+				t.Errorf("%+v to %q: %s", tt, host, resp.Status)
 			}
 		}
 	}

@@ -32,7 +32,7 @@ type listed struct{}
 
 const maxList = 64 << 20 // bytes of the list of all flows
 
-// filterList removes the flows from the list that may not be listed.
+// filterList removes the flows that may not be listed from the list.
 func filterList(resp *http.Response, may func(flowID string) bool) error {
 	resp.Header.Del("Content-Length") // shows the size of the whole list, also in the answer to HEAD
 	resp.ContentLength = -1
@@ -103,15 +103,22 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	writeProblem(w, http.StatusBadGateway, "the flow server is unreachable or sent an invalid answer")
 }
 
-// refuse answers a request that Authorize denied.
-func refuse(w http.ResponseWriter, err error) {
+// refuse answers a request that Authorize or AuthorizeList denied.
+func refuse(w http.ResponseWriter, resource string, err error) {
+	what, unknown := "this flow", "unknown flow"
+	switch resource {
+	case "list":
+		what, unknown = "the list of flows", "unknown path"
+	case "streams":
+		what = "these flows"
+	}
 	switch {
 	case errors.Is(err, ErrUnauthenticated):
-		writeProblem(w, http.StatusUnauthorized, "sign in to see this flow")
+		writeProblem(w, http.StatusUnauthorized, "sign in to access "+what)
 	case errors.Is(err, ErrNotFound):
-		writeProblem(w, http.StatusNotFound, "unknown flow")
+		writeProblem(w, http.StatusNotFound, unknown)
 	default:
-		writeProblem(w, http.StatusForbidden, "you may not do this with this flow")
+		writeProblem(w, http.StatusForbidden, "you may not do this with "+what)
 	}
 }
 
@@ -134,7 +141,7 @@ func (b *buffers) Get() []byte {
 
 func (b *buffers) Put(buf []byte) { b.free.Put((*[bufferBytes]byte)(buf)) }
 
-// deadlineWriter disconnects a caller that reads nothing, because it would block the connection to upstream.
+// deadlineWriter disconnects a caller that reads nothing for the timeout, since it would keep a connection to upstream.
 type deadlineWriter struct {
 	http.ResponseWriter
 	rc      *http.ResponseController

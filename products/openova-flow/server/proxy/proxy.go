@@ -31,13 +31,13 @@ type Config struct {
 	// path. Required.
 	Upstream *url.URL
 
-	// Authorize returns nil if a request may access a flow. It gets the caller's request, and is called once for each flow, when the
-	// request arrives: an open stream goes on even if Authorize would deny it later. For a list it is called when upstream has answered,
-	// for each flow in the answer. Required.
+	// Authorize returns nil if a request may access a flow. It gets the caller's request, and may be called concurrently. It is called
+	// when the request arrives, for the requested flows until one is denied; an open stream goes on even if Authorize would deny it later.
+	// For a list it is called with each flow in upstream's answer. Required.
 	Authorize func(r *http.Request, flowID string) error
 
 	// AuthorizeList returns nil if a request may list flows. The list has the flows that Authorize allows. Without
-	// AuthorizeList there is no list.
+	// AuthorizeList there is no list. It may be called concurrently.
 	AuthorizeList func(r *http.Request) error
 
 	// AllowIngest also allows requests of emitters: POST events, and claims of regions.
@@ -167,7 +167,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.authorize(r, at); err != nil {
-		refuse(w, err)
+		refuse(w, at.resource, err)
 		return
 	}
 	ctx := r.Context()
@@ -250,7 +250,7 @@ func (at target) upstreamPath() (path, escaped string) {
 // escape also escapes dots, because gateways may resolve the segments . and .. of a path.
 func escape(segment string) string { return strings.ReplaceAll(url.PathEscape(segment), ".", "%2E") }
 
-// requestHeaders and parameters are passed on from the caller's request; all others are dropped.
+// requestHeaders and parameters are passed on from the caller's request, as are the flows of a stream of several. All others are dropped.
 var (
 	requestHeaders = []string{"Accept", "Content-Type", "Content-Encoding", "If-None-Match", "Last-Event-Id", "Flow-If-Incarnation", "Flow-Emitter", "Flow-Lease"}
 	parameters     = []string{"lastEventId", "after", "limit", "region", "revision"}

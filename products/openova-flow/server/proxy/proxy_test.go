@@ -253,7 +253,7 @@ func TestStream_PassesHeartbeats(t *testing.T) {
 	}
 }
 
-func TestHandler_ReadingAndIngest(t *testing.T) {
+func TestHandler_ForwardsReadsAndAllowedWrites(t *testing.T) {
 	server := startServer(t, 15*time.Second)
 	server.post("a", "running")
 	readOnly := mount(t, "http://"+server.addr, nil)
@@ -379,11 +379,17 @@ func TestList_HasTheFlowsThatAuthorizeAllows(t *testing.T) {
 	if resp, _ := do(t, "HEAD", list, "", "Cookie", "me"); resp.StatusCode != 200 || resp.Header.Get("Content-Length") != "" {
 		t.Errorf("HEAD: %s %v", resp.Status, resp.Header)
 	}
-	if resp, _ := do(t, "GET", list, ""); resp.StatusCode != 401 {
-		t.Errorf("an unknown caller: %s", resp.Status)
+	if resp, body := do(t, "GET", list, ""); resp.StatusCode != 401 || strings.Contains(body, "this flow") {
+		t.Errorf("an unknown caller: %s %s", resp.Status, body)
 	}
 	if resp, _ := do(t, "POST", list, "", "Cookie", "me"); resp.StatusCode != 405 {
 		t.Errorf("POST: %s", resp.Status)
+	}
+	for denial, want := range map[error]int{proxy.ErrNotFound: 404, errors.New("denied"): 403} {
+		denied := mount(t, "http://"+server.addr, func(c *proxy.Config) { c.AuthorizeList = func(*http.Request) error { return denial } })
+		if resp, body := do(t, "GET", strings.TrimSuffix(denied, "/"), ""); resp.StatusCode != want || strings.Contains(body, "this flow") || strings.Contains(body, "unknown flow") {
+			t.Errorf("%v: %s %s", denial, resp.Status, body)
+		}
 	}
 	nobody := mount(t, "http://"+server.addr, func(c *proxy.Config) {
 		c.Authorize, c.AuthorizeList = only(), func(*http.Request) error { return nil }

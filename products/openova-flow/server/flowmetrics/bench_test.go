@@ -14,7 +14,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// release is a release of a flow, one in ten of them broken.
+// release is a release of a flow. One in ten is broken.
 func release(flowID string, region, i int) flow.Node {
 	state := "ready"
 	if i%10 == 0 {
@@ -73,8 +73,8 @@ func BenchmarkIngest(b *testing.B) {
 	}
 }
 
-// BenchmarkScrape scrapes a flow of 100 regions with 500 releases each, which a new Collector judges for each scrape. It reports the number of
-// samples and their bytes.
+// BenchmarkScrape scrapes a flow of 100 regions with 500 releases each. A new Collector judges the flow for each scrape. It also reports the lines and
+// bytes of the output.
 func BenchmarkScrape(b *testing.B) {
 	h := hub.New(hub.Config{MaxNodes: 50_000, MaxFlowBytes: 1 << 30})
 	fill(b, h, "F", 100, 500)

@@ -1,5 +1,5 @@
 // Package flowmetrics computes metrics about the content of flows: problems, rollouts, stale regions, revisions that are not applied. A flow is judged when
-// a scrape needs it, at most once a second, and never while messages are applied.
+// a scrape needs it, at most once a second unless it has a new incarnation.
 package flowmetrics
 
 import (
@@ -16,7 +16,7 @@ type Source interface {
 	Condition(flowID string) (hub.Condition, error)
 }
 
-// Collector collects the metrics. It may be used from any goroutine; scrapes at one time wait for each other.
+// Collector collects the metrics. It may be used from any goroutine; concurrent scrapes wait for each other.
 type Collector struct {
 	source Source
 
@@ -24,7 +24,7 @@ type Collector struct {
 	kept map[string]kept // by flow id
 }
 
-// kept is the result for a flow, which later scrapes may use again.
+// kept is the result for a flow. Later scrapes may use it again.
 type kept struct {
 	*measures
 	version hub.Version
@@ -60,12 +60,11 @@ func (c *Collector) collect() (list []*measures, out leftOut) {
 	return list, out
 }
 
-// cut shortens a list so that the lists of all flows together have at most most elements, and returns the number of removed ones. had counts the elements
-// of all lists so far.
-func cut[T any](list *[]T, had *int, most int) (removed int) {
-	fits := min(len(*list), most-*had)
+// cut shortens a list so that total, the number of elements of all flows so far, stays within limit. It adds the rest of the list to total.
+func cut[T any](list *[]T, total *int, limit int) (removed int) {
+	fits := min(len(*list), limit-*total)
 	removed = len(*list) - fits
-	*list, *had = (*list)[:fits], *had+fits
+	*list, *total = (*list)[:fits], *total+fits
 	return removed
 }
 

@@ -168,7 +168,7 @@ func (m *many) Condition(string) (hub.Condition, error) {
 	return hub.Condition{View: m.view}, nil
 }
 
-// crowd returns a source of equal flows. Each flow has as many regions and suspended nodes as given; each region has one broken node with a cause of its own.
+// crowd returns a source of equal flows. Each region has one broken node with a cause of its own class.
 func crowd(flows, regions, suspended int) *many {
 	m := &many{version: hub.Version{Seq: 1, Incarnation: "i"}}
 	for i := range flows {
@@ -219,8 +219,7 @@ func TestCollector_Limits(t *testing.T) {
 	}
 }
 
-// TestCollector_LimitOfClasses checks that classes beyond the first hundred are counted as class other.
-func TestCollector_LimitOfClasses(t *testing.T) {
+func TestCollector_ClassesBeyondTheLimitAreOther(t *testing.T) {
 	m := crowd(1, 101, 0)
 	others := slices.DeleteFunc(scrape(t, flowmetrics.New(m)), func(s string) bool {
 		return !strings.HasPrefix(s, "flow_problems{") || !strings.Contains(s, `class="other"`)
@@ -230,7 +229,7 @@ func TestCollector_LimitOfClasses(t *testing.T) {
 	}
 }
 
-// TestCollector_LongNamesAreLeftOut checks flows, regions, nodes and classes with names longer than the limit of labels.
+// TestCollector_LongNamesAreLeftOut has names of flows, regions, nodes and classes that are longer than the limit of labels.
 func TestCollector_LongNamesAreLeftOut(t *testing.T) {
 	long := strings.Repeat("x", 257)
 	m := crowd(1, 1, 0)
@@ -252,9 +251,9 @@ func TestCollector_LongNamesAreLeftOut(t *testing.T) {
 	}
 }
 
-// TestCollector_JudgesOnceASecond checks how often the collector reads the condition of a flow: at most once a second after a change, else every
-// 10 s.
-func TestCollector_JudgesOnceASecond(t *testing.T) {
+// TestCollector_JudgesAtMostOnceASecond checks how often the collector reads the condition of a flow: at most once a second after a change, else every
+// 10 s; at once in a new incarnation.
+func TestCollector_JudgesAtMostOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := crowd(2, 1, 0)
 		c := flowmetrics.New(m)

@@ -2,12 +2,12 @@ package flowmetrics
 
 import "time"
 
-// Limits of the samples, so that no flow can make /metrics large. What exceeds them is counted as left out.
+// Limits of the samples, so that no flow can make /metrics large. The rest is counted as left out, or as classOther.
 const (
 	maxFlows      = 100   // the first by id
 	maxRegions    = 256   // of a flow, the first by name
 	maxAllRegions = 2_000 // of all flows
-	maxClasses    = 100   // sets of region, class and severity of a flow; problems beyond it are counted as classOther
+	maxClasses    = 100   // sets of region, class and severity of a flow
 
 	maxNodes    = 100   // problems of a flow with samples of their own; also for suspended nodes
 	maxAllNodes = 1_000 // the same, of all flows
@@ -17,8 +17,8 @@ const (
 // classOther is the class of problems that exceed maxClasses, or whose own class exceeds maxLabel.
 const classOther = "other"
 
-// Judging a flow takes time proportional to its size. Scrapes within minAge use the result again; within maxAge they do so while the flow has not changed,
-// although judgements change by themselves.
+// Judging a flow takes time proportional to its size. Within minAge, scrapes of the same incarnation use the result again; within maxAge, while the flow has
+// not changed, although judgements change with time.
 const (
 	minAge = time.Second
 	maxAge = 10 * time.Second

@@ -16,7 +16,7 @@ const (
 	warning  = "warning"
 )
 
-// marks are the marks that are counted. Others are free text.
+// marks are the marks that are counted. Others, such as remote:NAME, have no fixed set of values.
 var marks = []string{"drift", insight.MarkNotObserved, insight.MarkOldRevision, "overdue", insight.MarkReadyExpr, "retrying", insight.MarkSourceStale, "suspended"}
 
 // measures are the numbers of one flow. Times are Unix milliseconds.
@@ -42,7 +42,7 @@ type region struct {
 	unapplied int64            // since when a source has a revision that is not applied; 0: all are applied
 }
 
-// kind has the labels by which problems are counted.
+// kind has the labels by which the problems of a region are counted.
 type kind struct{ class, severity string }
 
 // named is a problem or a suspended node.

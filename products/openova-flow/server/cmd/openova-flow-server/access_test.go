@@ -18,7 +18,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
 )
 
-// newToken runs token new.
+// newToken runs token new. It returns the two printed lines.
 func newToken(t *testing.T, args ...string) (token, entry string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -35,7 +35,6 @@ func newToken(t *testing.T, args ...string) (token, entry string) {
 	return lines[0], lines[1]
 }
 
-// tokensFile writes a tokens file of entries.
 func tokensFile(t *testing.T, path string, entries ...string) string {
 	t.Helper()
 	if err := os.WriteFile(path+".new", []byte(`{"tokens":[`+strings.Join(entries, ",")+`]}`), 0o600); err != nil {

@@ -38,7 +38,7 @@ func waitFor(t *testing.T, url, dir string, args ...string) *waiter {
 	return w
 }
 
-// exit compares the exit code.
+// exit waits until the process ends, and compares its exit code.
 func (w *waiter) exit(want int) {
 	w.t.Helper()
 	select {
@@ -131,7 +131,7 @@ func TestWaitProgram_FollowsARevision(t *testing.T) {
 	checkReport(t, report)
 }
 
-// checkReport reads the content of the report of a failed wait.
+// checkReport checks the content of the report of a failed wait.
 func checkReport(t *testing.T, path string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -159,7 +159,6 @@ func checkReport(t *testing.T, path string) {
 	}
 }
 
-// TestWaitProgram_ReportWithoutServer writes a report though the server does not answer.
 func TestWaitProgram_ReportWithoutServer(t *testing.T) {
 	report := filepath.Join(t.TempDir(), "report.html")
 	waitFor(t, "http://127.0.0.1:1", t.TempDir(), "--report", report, "--timeout=1s").exit(2)

@@ -48,7 +48,7 @@ func env(pairs ...string) func(string) string {
 	}
 }
 
-func TestParse_ErrorsNameVariableValueAndAllowed(t *testing.T) {
+func TestParse_ErrorsNameVariableAndValue(t *testing.T) {
 	for _, tt := range []struct {
 		env  []string
 		args []string
@@ -141,7 +141,6 @@ func firstDifference(got, want string) string {
 	return fmt.Sprintf("%d lines, want %d", len(g), len(w))
 }
 
-// docs is the path of a page of the documentation.
 func docs(page string) string { return "../../../../../docs/" + page }
 
 // TestDocs_Links follows every link between the pages of the documentation.
@@ -264,7 +263,7 @@ func (l *log) wait(t *testing.T, pattern string) string {
 	}
 }
 
-// process is a server run in this process, as main does.
+// process is a server that runs in the process of the test.
 type process struct {
 	t    *testing.T
 	log  *log
@@ -310,7 +309,6 @@ func get(t *testing.T, client *http.Client, url string) (*http.Response, string)
 	return resp, string(body)
 }
 
-// TestServe_ShutdownEndsStreams tests the end of the process; the tests of package app check the answers while it drains.
 func TestServe_ShutdownEndsStreams(t *testing.T) {
 	p := launch(t, "--drain-delay=100ms")
 	client := &http.Client{}
@@ -486,7 +484,7 @@ func nodeJSON(id, region, status, more string) string {
 	return fmt.Sprintf(`{"id":%q,"flowId":"F","label":%q,"status":%q,"region":%q%s}`, id, id, status, region, more)
 }
 
-// direct sends all requests of this process to h for the time of a test. It uses no sockets, since fake time does not wait for these.
+// direct sends the requests of http.DefaultTransport to h for the time of a test. It uses no sockets, since fake time does not wait for these.
 func direct(t *testing.T, h http.Handler) {
 	before := http.DefaultTransport
 	http.DefaultTransport = answering{h}

@@ -73,8 +73,8 @@ func startUpload(t *testing.T, url string) net.Conn {
 	return conn
 }
 
-// TestServer_OverEveryLimit exceeds each limit of a server. Another flow must not be affected.
-func TestServer_OverEveryLimit(t *testing.T) {
+// TestServer_ServesOtherFlowsWhenLimitsAreExceeded exceeds ten limits at the same time.
+func TestServer_ServesOtherFlowsWhenLimitsAreExceeded(t *testing.T) {
 	p := spawn(t, command(t, "--max-flows=20", "--max-nodes=500", "--max-relationships=500", "--max-meta-bytes=1024", "--max-emitters=4", "--max-subscribers=60",
 		"--max-flow-bytes=2097152", "--max-state-bytes=16777216", "--max-message-bytes=65536", "--max-batch-bytes=1048576", "--max-ingest-bytes=4194304", "--max-answer-bytes=4194304",
 		"--ring-bytes=1048576", "--log-level=info"))
@@ -191,7 +191,7 @@ func TestServer_OverEveryLimit(t *testing.T) {
 	}
 }
 
-// TestSlowReaders_MemoryIsWithinTheFormula has many connections request a large state that changes between them, and read nothing.
+// TestSlowReaders_MemoryIsWithinTheFormula has many connections request a large state that changes between them, and read only the head of the answer.
 func TestSlowReaders_MemoryIsWithinTheFormula(t *testing.T) {
 	const state, answers, connections = 64 << 20, 16 << 20, 90
 	p := spawn(t, command(t, fmt.Sprint("--max-state-bytes=", state), fmt.Sprint("--max-answer-bytes=", answers), "--max-ingest-bytes=4194304", "--max-batch-bytes=4194304", "--ring-bytes=1048576"))

@@ -105,7 +105,6 @@ func metric(t *testing.T, url, name string) string {
 	return ""
 }
 
-// drain reads a stream until it ends.
 func drain(body io.ReadCloser) {
 	defer body.Close()
 	_, _ = io.Copy(io.Discard, body)

@@ -19,7 +19,6 @@ func withState(t *testing.T, path string) *program {
 	return spawn(t, command(t, "--state-file="+path))
 }
 
-// firstFrames returns the first frames of a stream.
 func firstFrames(t *testing.T, url, lastEventID string, n int) []string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
@@ -46,7 +45,7 @@ func firstFrames(t *testing.T, url, lastEventID string, n int) []string {
 	return frames
 }
 
-// claim claims region r1 of flow F for a cluster, or renews the claim.
+// claim claims region r1 of flow F, or renews the claim.
 func claim(t *testing.T, url string) {
 	t.Helper()
 	req, _ := http.NewRequest(http.MethodPut, url+"/v1/flows/F/regions/r1", strings.NewReader(`{"cluster":"one"}`))
@@ -114,7 +113,6 @@ func TestStateFile_RestoresAfterShutdown(t *testing.T) {
 	}
 }
 
-// TestStateFile_KillWhileWritingLeavesItIntact kills the server while it writes its state file.
 func TestStateFile_KillWhileWritingLeavesItIntact(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "flows.state")

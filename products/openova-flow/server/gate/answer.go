@@ -14,7 +14,7 @@ type Outcome string
 
 // The outcomes.
 const (
-	Done   Outcome = "done"   // has reached what is asked for, and is ready
+	Done   Outcome = "done"   // meets the question
 	Open   Outcome = "open"   // may still become Done by itself
 	Failed Outcome = "failed" // neither
 )
@@ -23,7 +23,7 @@ const (
 type Answer struct {
 	At       int64  `json:"at"`
 	Result   string `json:"result"` // insight.Passed, insight.Failed or insight.Pending
-	Final    bool   `json:"final"`  // failed, and does not change without a person
+	Final    bool   `json:"final"`  // failed, and a failure does not change without a person
 	Revision string `json:"revision,omitempty"`
 
 	Total     int  `json:"total"` // number of Objects
@@ -36,9 +36,9 @@ type Answer struct {
 
 	Objects  []Object  `json:"objects"`  // the objects that count, by id
 	Problems []Problem `json:"problems"` // root causes, worst first
-	Sources  []Source  `json:"sources"`  // required sources of the revision, by id
-	Stale    []Stale   `json:"stale"`    // stale regions, by name
-	Missing  []string  `json:"missing"`  // names in the question that do not exist
+	Sources  []Source  `json:"sources"`  // sources that are required to have the revision, by id
+	Stale    []Stale   `json:"stale"`    // stale regions that concern the question, by name
+	Missing  []string  `json:"missing"`  // objects named in the question that do not exist
 }
 
 // Object is one release, Kustomization or other node that counts.
@@ -78,8 +78,8 @@ type Source struct {
 	Since    flow.Time `json:"since,omitzero"`     // when that was fetched
 	Interval int64     `json:"interval,omitempty"` // milliseconds between two fetches
 	Has      bool      `json:"has"`                // the current revision counts
-	Left     bool      `json:"left"`               // it had the revision, and then returned to another one
-	ByName   bool      `json:"byName,omitempty"`   // required because of its name: its URL, or that of the source with the revision, is unknown
+	Left     bool      `json:"left"`               // it had the revision before, and no longer has it
+	ByName   bool      `json:"byName,omitempty"`   // required because of its name, since its URL or that of the source with the revision is unknown
 	Command  []string  `json:"command,omitempty"`  // argv of the command that makes it fetch now
 }
 

@@ -13,15 +13,15 @@ type Ask struct {
 	Region   string // empty: all regions
 	Revision string // empty: any; see revision.ParseName
 
-	// Kustomizations and Releases limit the question to these objects and to what these Kustomizations apply. Both empty:
-	// everything.
+	// Kustomizations and Releases limit the question to these objects, to what these Kustomizations apply and, with a Revision, to the
+	// sources and Kustomizations that they come from. Both empty: everything.
 	Kustomizations []Name
 	Releases       []Release
 
 	// Since, if not zero, requires a run that began at this time or later. It is rounded down to seconds, the precision of times in Kubernetes. An Exact
-	// question does not need it.
+	// question ignores it.
 	Since time.Time
-	// SinceStart sets Since to the time of the first look, by the server's clock.
+	// SinceStart sets Since, if it is zero, to the time of the first look.
 	SinceStart bool
 
 	// Repository knows which commit comes after which; nil: unknown.
@@ -74,8 +74,7 @@ func (a *Ask) Validate() error {
 	return nil
 }
 
-// Exact reports whether the question names a revision or a version for all that it asks about, so that the
-// answer does not depend on a clock.
+// Exact reports whether the question names a revision, or a version for each object, so that it needs no Since.
 func (a *Ask) Exact() bool {
 	exact := len(a.Releases) > 0 && len(a.Kustomizations) == 0
 	for _, r := range a.Releases {

@@ -16,9 +16,10 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// Defaults of a Follower.
 const (
-	DefaultPoll   = 500 * time.Millisecond
+	// DefaultPoll is the default of Follower.Poll.
+	DefaultPoll = 500 * time.Millisecond
+	// DefaultSettle is a good value for Follower.Settle.
 	DefaultSettle = 10 * time.Second
 	// ExactSettle limits Follower.Settle for a success of an exact question. It is not 0, because an adapter watches each kind separately, so changes of two
 	// kinds may arrive in another order.
@@ -31,7 +32,7 @@ const maxSnapshot = 512 << 20
 // ErrNoFlow is the error of a look at a flow that does not exist, perhaps not yet.
 var ErrNoFlow = errors.New("does not exist (yet)")
 
-// Follower looks at a flow of a server until an answer is conclusive.
+// Follower looks at a flow of a server until an answer is conclusive. It is not safe for concurrent use.
 type Follower struct {
 	URL    string // base URL of the server
 	Flow   string // id of the flow
@@ -41,7 +42,8 @@ type Follower struct {
 	// Settle is how long a result, passed or failed, must stay the same; ExactSettle may shorten it, and a final failure need not settle. Poll is the time
 	// between two looks, DefaultPoll if 0.
 	Settle, Poll time.Duration
-	// OnAnswer, if not nil, is called after every look, with the last answer, which it must not change, and the error if the look failed.
+	// OnAnswer, if not nil, is called after a look, unless that fails because the context has ended. It gets the last answer, which it must not change,
+	// and the error if the look failed.
 	OnAnswer func(*Answer, error)
 
 	etag  string
@@ -49,7 +51,7 @@ type Follower struct {
 }
 
 // Follow returns the conclusive answer, passed or failed. If ctx ends first, it returns the error of ctx and the last answer: nil if no look has
-// succeeded, or if the flow did not exist at the last look.
+// succeeded since the start, or since the flow last did not exist.
 func (f *Follower) Follow(ctx context.Context, g *Gate) (*Answer, error) {
 	var last *Answer
 	var result string
@@ -191,7 +193,7 @@ func (f *Follower) get(ctx context.Context, what, etag string) (*response, error
 	return &response{resp.StatusCode, resp.Status, resp.Header.Get("ETag"), body}, nil
 }
 
-// client returns the Client that was set, otherwise one with a timeout for each request.
+// client returns f.Client, which it sets to one with a timeout for each request if it is nil.
 func (f *Follower) client() *http.Client {
 	if f.Client == nil {
 		f.Client = &http.Client{Timeout: 30 * time.Second}

@@ -16,8 +16,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/gate"
 )
 
-// serving is a transport that answers the requests of a follower without sockets, since fake time does not
-// wait for sockets.
+// serving is a transport that answers requests without sockets, since fake time does not wait for sockets.
 type serving func(path string) (status int, body string)
 
 func (s serving) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -102,7 +101,7 @@ func TestFollower_ConfirmsAnswers(t *testing.T) {
 	}
 }
 
-// The answers of the server to a follower's looks, one after another.
+// TestFollower_Looks has a step for each look: the replies of the server, and the expected answer.
 func TestFollower_Looks(t *testing.T) {
 	type reply struct {
 		status     int
@@ -189,7 +188,6 @@ func TestFollower_Looks(t *testing.T) {
 	})
 }
 
-// An answer must be confirmed again after an error.
 func TestFollower_ErrorRestartsTheConfirmation(t *testing.T) {
 	done := snapshot(region("one", a, at(a, a, ready), nil))
 	got, took, err := follow(t, gate.Ask{}, 10*time.Second, func(d time.Duration, path string) (int, string) {

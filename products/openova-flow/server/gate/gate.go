@@ -67,9 +67,9 @@ type Gate struct {
 // sourceHistory is the history of a source since the gate started.
 type sourceHistory struct {
 	first  int64             // when it first had a revision that counts; 0: never
-	before map[string]bool   // revisions before that
-	later  map[string]bool   // revisions after that which are not in before and which the repository does not know to be earlier: they count too
-	origin map[string]string // the commit that an artifact was built from, by its revision
+	before map[string]bool   // revisions before first
+	later  map[string]bool   // revisions after first that are not in before, unless the repository knows that they are not later: they count too
+	origin map[string]string // the commit that an artifact was built from, by the artifact's revision
 }
 
 // change is a generation of an object.
@@ -118,7 +118,7 @@ type decision struct {
 	scope    map[string]bool   // ids of the objects that count
 	required map[string]bool   // ids of the required sources of the revision
 	byName   map[string]bool   // required sources that only their name makes required
-	outcomes map[string]ruling // outcomes that differ from package insight's
+	outcomes map[string]ruling // by id; for other objects the outcome of package insight holds
 	missing  []string
 }
 
@@ -227,7 +227,7 @@ func (d *decision) answer() *Answer {
 	return a
 }
 
-// before reports whether a known instant is before Ask.Since, in whole seconds.
+// before reports whether an instant is known, and before Ask.Since in whole seconds.
 func (d *decision) before(at flow.Time) bool {
 	return !at.IsZero() && at.Ms()/1000 < d.ask.Since.Unix()
 }
@@ -301,7 +301,8 @@ func sameName(a, b revision.Source) bool {
 	return a.Kind == b.Kind && a.Namespace == b.Namespace && a.Name == b.Name
 }
 
-// applier returns the object itself if it is a Kustomization in the question, the Kustomization that applied it if it is a release in the question, else nil.
+// applier returns the object itself if it is a Kustomization in the question; for a release in the question, the Kustomization that applied it, if known;
+// else nil.
 func (d *decision) applier(f *facts) *facts {
 	switch {
 	case slices.ContainsFunc(d.ask.Kustomizations, func(n Name) bool { return f.is(kindKustomization, n) }):
@@ -395,7 +396,7 @@ func (d *decision) order(text, origin string) order {
 	return d.ask.Repository.order(d.commit, got.Digest, got.Ref)
 }
 
-// choose finds the objects that count.
+// choose finds the objects that count, and those of the question that are missing.
 func (d *decision) choose() {
 	d.scope = make(map[string]bool)
 	applied := make(map[string][]string) // ids of applied objects, by id of the Kustomization that applied them

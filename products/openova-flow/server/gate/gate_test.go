@@ -172,7 +172,7 @@ func explained(a *gate.Answer, name string, want gate.Outcome) bool {
 
 type units = map[string]unit
 
-// region returns a region whose one Kustomization, apps, has the given revisions.
+// region returns a region with one Kustomization, apps.
 func region(name, source string, apps unit, releases units) cluster {
 	return cluster{name: name, source: source, kustomization: units{"apps": apps}, release: releases}
 }
@@ -243,7 +243,7 @@ func TestGate_FailedBefore(t *testing.T) {
 	}
 }
 
-// An earlier failure fails the gate if the controller does not observe the change at all.
+// An earlier failure fails the gate if the controller does not observe the change within 11 minutes.
 func TestGate_ControllerIsDead(t *testing.T) {
 	w := watch(t, gate.Ask{Revision: a})
 	w.want(pending, region("one", a, at(a, a, ready), units{"web": generation(5, 4, givenUp)}))
@@ -430,7 +430,7 @@ func TestGate_KustomizationWaits(t *testing.T) {
 	}
 }
 
-// A Kustomization that failed before and does not try the commit fails the gate after 11 minutes; at once if its judgement is about that.
+// A Kustomization that failed before and does not try the commit fails the gate after 11 minutes; at once if its judgement is about the untried commit.
 func TestGate_KustomizationDoesNotTry(t *testing.T) {
 	w, one := watch(t, gate.Ask{Revision: a}), region("one", a, at(before, before, failed), nil)
 	w.want(pending, one)
@@ -823,7 +823,6 @@ func TestGate_OneFinalFailureIsFinal(t *testing.T) {
 	}
 }
 
-// Only the objects that the question names, and the sources and Kustomizations that they come from, count.
 func TestGate_OtherObjectsDoNotCount(t *testing.T) {
 	apps, web := gate.Name{Namespace: "flux-system", Name: "apps"}, gate.Name{Namespace: "shop", Name: "web"}
 	one := region("one", a, at(a, a, ready), units{"web": generation(5, 5, ready), "alone": {`,"appliedBy":""`, working, ""}})

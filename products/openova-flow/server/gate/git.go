@@ -20,10 +20,10 @@ type Repository struct {
 	known   map[[3]string]knownOrder // by first commit, other commit and branch
 }
 
-// knownOrder is an order that git gave at a time.
+// knownOrder is a cached order.
 type knownOrder struct {
 	order order
-	at    time.Time
+	at    time.Time // when git was asked
 }
 
 // order says whether a commit comes after another one.
@@ -58,7 +58,7 @@ func OpenRepository(dir string) (*Repository, error) {
 // Shallow reports whether the repository is a shallow clone. Such a clone lacks commits, so it does not show that a commit is not later than another one.
 func (r *Repository) Shallow() bool { return r.shallow }
 
-// Commit returns the full commit of a name or an abbreviation, empty if the repository does not have it.
+// Commit returns the full hash of the commit with a name or an abbreviation, empty if the repository does not have it or git fails.
 func (r *Repository) Commit(name string) string {
 	out, err := r.git("rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
 	if err != nil || !revision.IsDigest(out) { // for ^main, git prints ^ before the commit
@@ -67,8 +67,8 @@ func (r *Repository) Commit(name string) string {
 	return out
 }
 
-// order returns whether a commit comes after another one and is still on its branch. After a forced rollback, the removed commits are later but on
-// no branch; the order is then unknown. Both commits are hexadecimal; branch may be empty.
+// order returns whether a commit comes after another one and is still on its branch. After a forced rollback, the removed commits are later but not on the
+// branch; the order is then unknown. Both commits are hexadecimal; branch may be empty.
 func (r *Repository) order(first, commit, branch string) order {
 	key := [3]string{first, commit, branch}
 	if k, ok := r.known[key]; ok && (k.order != unknown || time.Since(k.at) < unknownTTL) {

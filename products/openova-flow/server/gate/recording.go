@@ -12,22 +12,21 @@ import (
 )
 
 const (
-	// RecordingBytes limits the messages of a Recording together with the state before them. Each of the other parts is limited to a quarter of it.
+	// RecordingBytes is the default limit of the messages of a Recording together with the state before them.
 	RecordingBytes = 16 << 20
 	// pageMessages is the number of messages that one request asks for.
 	pageMessages = 1000
 )
 
-// Recording has the messages of a flow that a server keeps, and the regions, rollouts and revisions that it derived. Each of these parts is the server's
-// unchanged response, or nil.
+// Recording has the messages of a flow that a server keeps. Regions, Rollouts and Revisions are the server's unchanged responses, or nil.
 type Recording struct {
 	At        int64           `json:"at"` // after the last message, by the server's clock if Regions has it; Unix milliseconds
 	Regions   json.RawMessage `json:"regions"`
 	Rollouts  json.RawMessage `json:"rollouts"`
 	Revisions json.RawMessage `json:"revisions"`
 	Pages     []Page          `json:"pages"`   // oldest first
-	Dropped   int             `json:"dropped"` // number of oldest messages that were dropped because of the limit
-	Missing   []string        `json:"missing"` // the other parts that are too large, or that the server does not provide
+	Dropped   int             `json:"dropped"` // number of oldest messages that were received and dropped: because of the limit, or because the server lacks later ones
+	Missing   []string        `json:"missing"` // the parts that are too large, or that the server does not provide: "regions", "rollouts", "revisions"
 }
 
 // Page is one answer of the server's endpoint for messages. Only the first page of a recording has a Base.
@@ -47,14 +46,15 @@ func (p *Page) size() (n int) {
 	return n
 }
 
-// Record returns a recording of the flow with at most limit bytes (0: RecordingBytes) of messages and the state before them; the oldest messages are
-// dropped first.
+// Record returns a recording of the flow with at most limit bytes (0: RecordingBytes) of messages and the state before them. It drops the oldest messages
+// first, a page at a time. Each other part may have a quarter of limit.
 func (f *Follower) Record(ctx context.Context, limit int) (*Recording, error) {
 	limit = cmp.Or(limit, RecordingBytes)
-	r := &Recording{At: time.Now().UnixMilli(), Missing: []string{}}
+	r := &Recording{Missing: []string{}}
 	if err := f.recordPages(ctx, r, limit); err != nil {
 		return nil, err
 	}
+	r.At = time.Now().UnixMilli()
 	for _, part := range []struct {
 		name, path string
 		into       *json.RawMessage
@@ -87,7 +87,7 @@ func (f *Follower) recordPages(ctx context.Context, r *Recording, limit int) err
 		until = cmp.Or(until, p.Head)
 		r.Pages = append(r.Pages, *p)
 		size += p.size()
-		// Pages before a gap are dropped too. There is one if the server has dropped messages since its last response.
+		// Pages before a gap are dropped too. A gap is there if the server has dropped messages since its last response.
 		for isGap := after > 0 && p.BaseSeq != after; len(r.Pages) > 0 && (size+len(r.Pages[0].Base) > limit || isGap && len(r.Pages) > 1); {
 			size -= r.Pages[0].size()
 			r.Dropped += len(r.Pages[0].Events)

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/gate"
 )
@@ -77,6 +79,22 @@ func TestFollower_Record(t *testing.T) {
 			t.Errorf("%s: at %d, want %d", tt.name, r.At, tt.at)
 		}
 	}
+}
+
+func TestFollower_RecordIsAtATimeAfterItsMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := gate.Follower{URL: "http://flow", Flow: "F", Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "/events") {
+				time.Sleep(time.Second)
+				return response(200, "", `{"base":{},"baseSeq":0,"events":[],"head":0}`), nil
+			}
+			return response(404, "", ""), nil
+		})}}
+		answered := time.Now().Add(time.Second)
+		if r, err := f.Record(t.Context(), 0); err != nil || r.At < answered.UnixMilli() {
+			t.Errorf("%+v, %v; want a time from %d on", r, err, answered.UnixMilli())
+		}
+	})
 }
 
 func TestFollower_RecordFails(t *testing.T) {

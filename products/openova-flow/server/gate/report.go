@@ -15,7 +15,7 @@ import (
 
 const (
 	// Limits for texts from a flow, in bytes.
-	shownName    = 256 // ids, reasons
+	shownName    = 256 // also for revisions and marks
 	shownMessage = 1 << 10
 	// shownLines limits the lines about problems, and those about objects.
 	shownLines = 50
@@ -23,7 +23,8 @@ const (
 	shownRows = 200
 )
 
-// WriteText writes what has failed, root causes first, and after a timeout also what is still open. Each line is safe to print.
+// WriteText writes the root causes and other failures; after a timeout also hints and the objects that the gate waited for. Long lists are cut. Each line
+// is safe to print.
 func (a *Answer) WriteText(w io.Writer, timedOut bool) error {
 	var b strings.Builder
 	listed := make(map[string]bool)
@@ -88,7 +89,7 @@ func (o *Object) line() string {
 	return text
 }
 
-// writeHints writes what else may explain a timeout: nothing reported, no run, missing objects, stale regions, sources without the revision.
+// writeHints writes what else may explain a timeout.
 func (a *Answer) writeHints(line func(string, ...any)) {
 	if a.Total == 0 && a.Revision != "" && len(a.Sources) == 0 {
 		line("timed out: no object that comes from a source of revisions has been reported")
@@ -130,7 +131,8 @@ func (s *Source) Hint(now int64) string {
 	return text
 }
 
-// Changes returns a line for each object, and for each source's revision, that differs from the answer before. It returns none if before is nil.
+// Changes returns a line for each object that differs from the answer before or is new, and for each source with another revision, unless it has none now.
+// It returns nil if before is nil.
 func (a *Answer) Changes(before *Answer) []string {
 	if before == nil {
 		return nil
@@ -189,7 +191,7 @@ type junitDetail struct {
 }
 
 // WriteJUnit writes the answer as a JUnit report: a suite for each region, a case for each object, each other root cause and each missing object. Failed
-// objects and root causes are failures, open and missing objects are errors of type timeout.
+// objects and the other root causes are failures. Open and missing objects are errors of type timeout.
 func (a *Answer) WriteJUnit(w io.Writer, flowID string) error {
 	all := junitSuites{Name: flowID}
 	suite := func(region string) *junitSuite {
@@ -263,7 +265,7 @@ func (a *Answer) WriteJUnit(w io.Writer, flowID string) error {
 // text shortens and escapes a text from a flow.
 func text(s string) string { return terminal.Text(s, shownMessage) }
 
-// WriteMarkdown writes the answer as a Markdown summary for CI systems. Texts from the flow are escaped.
+// WriteMarkdown writes the answer as a Markdown summary for CI systems. Texts from the flow are escaped. Long lists are cut.
 func (a *Answer) WriteMarkdown(w io.Writer, flowID string) error {
 	var b strings.Builder
 	name := func(s string) string { return terminal.Markdown(s, shownName) }

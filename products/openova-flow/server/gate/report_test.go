@@ -79,8 +79,7 @@ func TestAnswer_GoldenReports(t *testing.T) {
 	}
 }
 
-// TestAnswer_LongReports checks that long lists are cut.
-func TestAnswer_LongReports(t *testing.T) {
+func TestAnswer_ReportsCutLongLists(t *testing.T) {
 	for _, tt := range []struct{ size, lines, moreLines, problems, rows, moreInMarkdown int }{
 		{50, 150, 0, 50, 100, 0},
 		{51, 153, 3, 50, 102, 1},

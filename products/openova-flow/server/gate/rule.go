@@ -10,7 +10,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/insight"
 )
 
-// rule records the outcome of an object if it differs from package insight's, plain.
+// rule records a ruling on an object, unless that only repeats plain, the outcome of package insight.
 func (d *decision) rule(id string, plain Outcome) {
 	f, r := d.state.facts[id], ruling{outcome: plain}
 	switch _, stale := d.stale[f.node.Region]; {
@@ -30,7 +30,7 @@ func (d *decision) rule(id string, plain Outcome) {
 	}
 }
 
-// recent reports whether a change was first seen so recently that its controller may still observe it.
+// recent reports whether a change was first seen so recently that its controller may still observe it. It records when it was first seen.
 func (d *decision) recent(c change) bool {
 	if d.changes[c] == 0 {
 		d.changes[c] = d.at
@@ -90,8 +90,7 @@ func (d *decision) ruleKustomization(f *facts, plain Outcome) ruling {
 	applied, attempted := d.counts(source, f.Revision, f.Origin), d.counts(source, tried, origin)
 	switch {
 	case applied && attempted:
-		// The source has a later revision. The Kustomization's failure or wait concerns that, unless it is about the applied
-		// revision.
+		// The source has a later revision than the applied one. The Kustomization is done, unless its failure or its work is about the applied one.
 		if f.Revision != current && (tried != f.Revision || f.Ready == "True" || state == insight.Waiting) {
 			return ruling{outcome: Done}
 		}
@@ -168,7 +167,7 @@ func (d *decision) ruleVersion(f *facts, version string, plain Outcome) ruling {
 	return ruling{outcome: Open, why: f.node.Label + " runs " + cmp.Or(f.versionApplied, "no version") + ", not " + version + " yet."}
 }
 
-// followRoots makes objects open whose root causes are open.
+// followRoots makes an object without a ruling open if one of its root causes is open.
 func (d *decision) followRoots(ids []string) {
 	open := func(id string) bool {
 		if r, ruled := d.outcomes[id]; ruled {
@@ -189,7 +188,6 @@ func (d *decision) followRoots(ids []string) {
 	}
 }
 
-// object returns the entry of one object.
 func (d *decision) object(id string, r ruling) Object {
 	f := d.state.facts[id]
 	o := Object{ID: id, Region: f.node.Region, Kind: f.Kind, Namespace: f.Namespace, Name: f.node.Label, State: d.view.State(id), Marks: d.view.Marks(id),

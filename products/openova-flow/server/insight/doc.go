@@ -11,26 +11,28 @@
 //     not-observed and old-revision.
 //   - A node is routine, and so ready, when its segment waits, and all of its `readyWhile`, at least one, exist and are satisfied.
 //     Nodes that need each other for that are not.
-//   - The needs of a node are the nodes that it waits for: `needs`; without a judgement those in waitingFor, else the origins of the incoming
-//     relationships that block it. Relationships across flows, `contains`, `triggers`, those from auxiliary nodes, and those to a container or to
-//     a node that has succeeded block nothing.
-//   - A waiting node with a need that does not exist is broken (class dependency-missing) after more than grace.
-//   - A node waits when its state is waiting and it has needs, or when it has no judgement, has not started and one of its needs is not satisfied.
+//   - The needs of a node are the nodes that it waits for: `needs`; without a judgement, those in waitingFor if the node waits, else the
+//     origins of the incoming relationships that block it. Relationships across flows, `contains`, `triggers`, those from auxiliary nodes, and
+//     those to a container or to a node that has succeeded block nothing.
+//   - A waiting node with a need that does not exist is broken (class dependency-missing) after more than grace, one minute.
+//   - A node waits when its state is waiting and it has needs, or when it has no judgement, has not started and one of its needs is not
+//     satisfied.
 //   - A cycle is a strongly connected set of waiting nodes over their unsatisfied needs; a node that needs itself is one. Cycles within a
 //     region are found first: a node is on a cycle of its region, else on one across regions. A node is blocked only by the members of a cycle
 //     across regions that are in other regions.
 //   - Waiting nodes of one region that miss the same need are one problem, like the members of a cycle. Its root is the least of them.
 //   - A node is open when it may still change by itself. With gate `wait`, a root is open unless it waits or misses a need; a node that
-//     neither waits for needs nor is broken is open, whatever its roots; another node is open if one of its roots is. Within grace, a node is open that waits for a need that does not exist, or whose
-//     needs are all satisfied.
+//     neither waits for needs nor is broken is open, whatever its roots; another node is open if one of its roots is. Within grace, a node is
+//     open that waits for a need that does not exist, or whose needs are all satisfied.
 //   - A node blames others for its state. A waiting node blames its unsatisfied and missing needs. A broken, working, terminating or not started
 //     node blames those of its `checks` that are broken, suspended but not satisfied, terminating or waiting; if there are none and
-//     `blamesSource` is set, its source unless that is satisfied. No node blames itself.
-//   - A root is a node that blames nothing, or a missing need. All members of a cycle are roots of the nodes that blame one of them. Among nodes
-//     that blame only each other without a cycle, one is the root: the least that is broken with a problem, else the least that does not wait.
+//     `blamesSource` is set, its source unless that is satisfied. A node that is broken by a missing need blames nothing. No node blames itself.
+//   - A root is a node that is not satisfied and blames nothing, or a missing need. All members of a cycle are roots of the nodes that blame
+//     one of them. Among nodes that blame only each other without a cycle, one is the root: the least that is broken with a problem, else the
+//     least that does not wait.
 //   - A problem consists of its root, the rest of its cycle or the nodes that miss the same need, and its victims: nodes that do not wait and
-//     have one of these among their roots. Problems are ordered: broken ones and cycles first, then those that block more, then the older, then by
-//     root.
+//     have one of these among their roots. Problems are ordered: broken ones and cycles first, then those that block more, then the older,
+//     then by root.
 //
 // A node can make only dependencies of its own region outdated (mark old-revision).
 //

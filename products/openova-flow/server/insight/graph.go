@@ -9,18 +9,18 @@ import (
 
 // Graph is the graph of a snapshot. It is immutable.
 type Graph struct {
-	// Nodes are addressed by index, in byte order of their ids. Needs that do not exist have an index too.
+	// Nodes are addressed by index, in byte order of their ids. Ids in the lists of judgements have an index too, even without a node.
 	ids   []string
 	index map[string]int32
 	nodes []vertex
 }
 
-// vertex is a node, or a need that does not exist.
+// vertex is a node, or an id that only judgements have.
 type vertex struct {
-	node       *flow.Node // nil for an id that does not exist
+	node       *flow.Node // nil without a node
 	judgement  *Judgement
 	member     bool
-	needs      []int32 // without duplicates, in the order in which they are named
+	needs      []int32 // without duplicates, in the order of the judgement; those of relationships in byte order
 	named      []int32 // see Judgement
 	readyWhile []int32
 	checks     []int32
@@ -126,7 +126,7 @@ func blocks(r *flow.Relationship, from *flow.Node, of *Judgement) bool {
 	}
 }
 
-// number assigns the indices.
+// number assigns the indices, also to ids that only judgements have.
 func (g *Graph) number(nodes map[string]*flow.Node, judgements map[string]*Judgement) {
 	g.index = make(map[string]int32, len(nodes))
 	add := func(id string) {

@@ -33,8 +33,8 @@ func TestVerdict_OtherRegionDoesNotOutdate(t *testing.T) {
 	}
 }
 
-// TestMeasure_GraphHeapIsBound reads judgements with many ids, which cost their sender little.
-func TestMeasure_GraphHeapIsBound(t *testing.T) {
+// TestMeasure_GraphHeapIsBounded reads judgements with many ids, which cost their sender little.
+func TestMeasure_GraphHeapIsBounded(t *testing.T) {
 	meta := flow.Object(`{"judgement":{"state":"waiting","since":0,"needs":[` + strings.Repeat(`"n0",`, 10_000) + `"n0"]}}`)
 	m := &flow.Message{Type: flow.TypeSnapshot, Flow: &flow.Instance{ID: "F"}}
 	for i := range 300 {
@@ -58,7 +58,6 @@ func TestVerdict_NamedNeedMayBeMissing(t *testing.T) {
 	}
 }
 
-// TestProblems_ShortensNamesInSentences has many sentences that name the same nodes, with long labels.
 func TestProblems_ShortensNamesInSentences(t *testing.T) {
 	const most = 512 // characters of a name
 	long := strings.Repeat("ä", most)

@@ -11,7 +11,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/insight"
 )
 
-// outcome has all results for a graph. Empty ones are left out.
+// outcome has all results for a graph. Nodes without marks, blockers or roots are not in these maps.
 type outcome struct {
 	States   map[string]insight.State `json:"states"`
 	Marks    map[string][]string      `json:"marks"`
@@ -64,7 +64,7 @@ func outcomeOf(m *flow.Message, now int64, lastSeen map[string]int64) outcome {
 	return o
 }
 
-// TestVectors compares the package with expectations written by hand. The package core has the same test.
+// TestVectors compares the package with expectations written by hand. The package core is tested with the same vectors.
 func TestVectors(t *testing.T) {
 	files, err := filepath.Glob("testdata/vectors/*.json")
 	if err != nil || len(files) < 20 {

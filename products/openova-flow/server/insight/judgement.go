@@ -62,7 +62,7 @@ type Segment struct {
 // Judgement is the state of one node as its own object shows it.
 type Judgement struct {
 	base         Segment
-	then         []Segment // as listed; an adapter lists them in time order
+	then         []Segment // as listed, without those that lack a time or a known state
 	judged       bool      // from meta.judgement, not from the status
 	needs        []string
 	named        []string // the needs that the object's message names
@@ -77,7 +77,7 @@ type Judgement struct {
 const (
 	// maxSegments limits the `then` of a judgement.
 	maxSegments = 16
-	// maxRefs limits the ids in a list of a judgement. An adapter sends no more.
+	// maxRefs limits the texts that are read from a list, such as needs. An adapter lists no more.
 	maxRefs = 256
 	// deletionLimit is the time, in milliseconds, after which the deletion of a node without a judgement is a problem.
 	deletionLimit = 5 * 60 * 1000
@@ -92,8 +92,8 @@ func Judge(n *flow.Node) *Judgement {
 }
 
 // Outline is like Judge, but reads no texts for people and no references to other nodes from meta.judgement: a segment has its instant, State, Gate and
-// Final; the first one also has its Marks. It takes a few passes over the meta, whatever the content, and memory only for the marks, the later segments
-// and meta.waitingFor.
+// Final; the first one also has its Marks. It takes a few passes over the meta, whatever the content, and little memory besides that of the marks, the
+// later segments and meta.waitingFor.
 func Outline(n *flow.Node) (j Judgement) {
 	j.derive(n, true)
 	return j
@@ -118,7 +118,7 @@ func (j *Judgement) derive(n *flow.Node, outline bool) {
 	}
 }
 
-// At returns the segment that holds at an instant.
+// At returns the segment that holds at an instant: the last listed one that has begun.
 func (j *Judgement) At(clock int64) *Segment {
 	s := &j.base
 	for i := range j.then {
@@ -143,7 +143,7 @@ func (j *Judgement) Segments() iter.Seq2[int64, Segment] {
 	}
 }
 
-// refs returns the number of ids in the judgement.
+// refs returns the number of ids in the lists of the judgement.
 func (j *Judgement) refs() int {
 	return len(j.needs) + len(j.named) + len(j.readyWhile) + len(j.checks)
 }
@@ -193,7 +193,6 @@ func (j *Judgement) read(object string, outline bool) {
 
 const noInstant = math.MaxInt64
 
-// read reads a field of the segment.
 func (s *Segment) read(key, value string, outline bool) {
 	switch key {
 	case "at":
@@ -337,7 +336,7 @@ func elements(array string, limit int) (list []string) {
 	return list
 }
 
-// integer reads a JSON number that is an integer of at most 2^53-1, however it is written.
+// integer reads a JSON number that is an integer from -(2^53-1) to 2^53-1, however it is written.
 func integer(value string) (int64, bool) {
 	if value == "" || value[0] != '-' && (value[0] < '0' || value[0] > '9') {
 		return 0, false

@@ -21,7 +21,7 @@ func snapshotOf(nodes ...flow.Node) *flow.Message {
 
 func needs(ids ...string) string { return `"` + strings.Join(ids, `","`) + `"` }
 
-// large returns n nodes. One in ten is broken. Each other node waits for five: three with a lower number, and two with any.
+// large returns n nodes. One in ten is broken. Each other node has up to five needs: three with a lower number, and two with any.
 func large(n int) *flow.Message {
 	r := rand.New(rand.NewPCG(1, 1))
 	var nodes []flow.Node

@@ -9,7 +9,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/insight"
 )
 
-// plain evaluates a flow exactly as the package documentation defines it, simply and slowly: each term is a function.
+// plain evaluates a flow as the package documentation defines it, simply and slowly.
 type plain struct {
 	nodes    map[string]plainNode
 	rels     []plainRel

@@ -26,14 +26,14 @@ type Problem struct {
 	Final    bool      // does not change without a person
 }
 
-// maxSteps limits the search for victims and blocked nodes of all roots. Each root gets an equal share of the steps, at least leastSteps. In flows far
-// larger than real ones, nodes farther away are left out.
+// maxSteps is divided among the roots. The search for a root's victims takes at most its share, or leastSteps if that is more; so does the search for the
+// nodes that it blocks. In flows far larger than real ones, nodes farther away are left out.
 const (
 	maxSteps   = 2_000_000
 	leastSteps = 100
 )
 
-// Critical reports whether a problem has broken something that does not change without a person.
+// Critical reports whether a problem is a cycle, or broken and does not change without a person.
 func (p *Problem) Critical() bool {
 	return p.Class == "dependency-cycle" || p.Class == "dependency-on-itself" || p.State == Broken && p.Final
 }
@@ -375,7 +375,7 @@ func (v *View) regions(list []int32) []string {
 	return slices.Compact(names)
 }
 
-// declared describes the edges of a cycle across regions. It is unknown which one closed the cycle.
+// declared describes the first edges between the regions of a cycle. It is unknown which one closed the cycle.
 func (v *View) declared(members []int32) string {
 	const most = 4
 	on := make(map[int32]bool, len(members))

@@ -82,8 +82,8 @@ const graphNow = 1_000_000
 // graphs makes small graphs that exercise every rule often.
 type graphs struct{ *rand.Rand }
 
-// graphIDs are in byte order, and chosen so that another order gives another result. Some have the form of the adapter's ids, others not. The last two
-// never get a node, and the last one can't be used in a command.
+// graphIDs are chosen so that an order other than that of bytes gives another result. Some have the form of the adapter's ids, others not. The last two never
+// get a node, and the last one can't be used in a command.
 var graphIDs = []string{"r1/a", "r1/B", "r1/Kustomization/flux-system/a", "r1/Kustomization/apps/b", "r1/apps/b", "r2/a", "r2/é", "r2/\U0001f680", "r2/\uffff", "plain", "r1", "r1/gone", "r1/apps/-gone"}
 
 func (g *graphs) one(in int) bool { return g.IntN(in) == 0 }

@@ -38,7 +38,7 @@ func readSentences() (map[string]template, map[string]kindWords) {
 
 func (t template) sentence(values map[string]string) string { return fill(t.Sentence, values) }
 
-// command returns the argv, nil if a value is unknown. A part {flux} becomes several arguments.
+// command returns the argv; nil if a value is unknown or would be an option. A part {flux} becomes several arguments.
 func (t template) command(values map[string]string, flux []string) []string {
 	var argv []string
 	for _, part := range t.Command {
@@ -51,7 +51,7 @@ func (t template) command(values map[string]string, flux []string) []string {
 		}
 		if strings.HasPrefix(part, "{") {
 			value := values[strings.Trim(part, "{}")]
-			if value == "" || strings.HasPrefix(value, "-") { // it would be an option
+			if value == "" || strings.HasPrefix(value, "-") {
 				return nil
 			}
 			part = value

@@ -4,15 +4,15 @@ import "github.com/openova-io/openova/products/openova-flow/server/flow"
 
 // Results of a verdict.
 const (
-	Passed  = "passed"  // all counted nodes are fine
-	Failed  = "failed"  // there is a problem, and no counted node may still change by itself
+	Passed  = "passed"  // all counted nodes are fine, and no problem concerns them
+	Failed  = "failed"  // a problem concerns a counted node, or one is suspended without gate pass, and none may still change by itself
 	Pending = "pending" // neither
 )
 
 // Verdict is the answer to a pipeline that waits for a flow.
 type Verdict struct {
 	Result   string
-	Final    bool      // failed, and nothing changes without a person
+	Final    bool      // failed, and a problem does not change without a person
 	Problems []Problem // those that concern a counted node
 	Open     []string  // ids of counted nodes that may still change by themselves, in byte order
 	Unfit    []string  // ids of the other counted nodes that prevent Passed and are no root of a problem, in byte order

@@ -31,7 +31,7 @@ type View struct {
 	outdated  []bool // marked old-revision by a dependent
 }
 
-// At evaluates the graph at an instant, in Unix milliseconds. lastSeen has the time when each stale region was last seen; nil if unknown.
+// At evaluates the graph at an instant, in Unix milliseconds. lastSeen has the time when each stale region was last seen.
 func (g *Graph) At(now int64, lastSeen map[string]int64) *View {
 	n := len(g.nodes)
 	v := &View{Graph: g, clocks: make([]int64, n), segments: make([]*Segment, n), states: make([]State, n),
@@ -456,8 +456,8 @@ func (v *View) Roots(id string) []string {
 	return v.names(v.rootsBehind([]int32{i}, none))
 }
 
-// rootsBehind returns the roots among the nodes in from, and those that they blame, directly or through others. The node except, if it is not none, is
-// left out unless it needs itself. rootsBehind overwrites from.
+// rootsBehind returns the roots among the nodes in from, and those that they blame, directly or through others. Unless except is none, it leaves out the
+// node except, if that is not a cycle by itself, and members in the same region of a cycle across regions. It overwrites from.
 func (v *View) rootsBehind(from []int32, except int32) []int32 {
 	seen := make(map[int32]bool)
 	roots := make(map[int32]bool)

@@ -90,7 +90,7 @@ func (c *Cluster) setArtifact(k key, a artifact) []Change {
 	}
 	var changes []Change
 	for _, user := range sorted(touched) {
-		changes = append(changes, c.refresh(user)...)
+		changes = append(append(changes, c.refresh(user)...), c.link(user)...) // a release by spec.chartRef has the source of its chart
 	}
 	return changes
 }

@@ -225,6 +225,29 @@ func TestEdges_DependencyDeletedAfterADependentThatLeftIt(t *testing.T) {
 	}
 }
 
+// TestEdges_SourceOfAHelmChart: a release that names a HelmChart by spec.chartRef has an edge from the chart's source, whichever object comes first.
+func TestEdges_SourceOfAHelmChart(t *testing.T) {
+	const app = "fsn1/app"
+	byRef := set(release(t, "app"), map[string]any{"chartRef": map[string]any{"kind": "HelmChart", "name": "shared"}}, "spec")
+	chart := artifact(t, "HelmChart", "flux-system", "shared", "True", "ChartPullSucceeded")
+	repository := artifact(t, "HelmRepository", "flux-system", "charts", "True", "Succeeded")
+	git := artifact(t, "GitRepository", "flux-system", "fleet", "True", "Succeeded")
+	for _, order := range [][]*unstructured.Unstructured{
+		{byRef, chart, repository}, {byRef, repository, chart}, {chart, byRef, repository}, {chart, repository, byRef}, {repository, byRef, chart}, {repository, chart, byRef},
+	} {
+		w := newWorld(t)
+		w.put(git)
+		for _, u := range order {
+			w.put(u)
+		}
+		wantEdges(t, w.edges(), "fsn1/HelmRepository/flux-system/charts finish-to-start "+app)
+		w.put(set(chart.DeepCopy(), map[string]any{"kind": "GitRepository", "name": "fleet"}, "spec", "sourceRef"))
+		wantEdges(t, w.edges(), "fsn1/GitRepository/flux-system/fleet finish-to-start "+app)
+		w.event(mapping.Deleted, chart)
+		wantEdges(t, w.edges())
+	}
+}
+
 // TestEdges_DependencyThatIsTheSource: a dependency that is also the source, which no controller accepts, is one edge.
 func TestEdges_DependencyThatIsTheSource(t *testing.T) {
 	w := newWorld(t)

@@ -48,11 +48,10 @@ func describeSource(o object, m map[string]any) {
 	put(m, "updatedAt", artifact.time("lastUpdateTime"))
 }
 
-// maxRevision is the limit in a node for a revision or reference that a user wrote, in bytes.
+// maxRevision is the limit for an origin's revision or a reference in a node, in bytes.
 const maxRevision = 512
 
-// address returns a URL without user, query and fragment, which may be credentials. It is empty for a URL that is invalid or has no
-// host.
+// address returns a URL without user, query and fragment, which may be credentials; empty if it is invalid or has no host.
 func address(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {

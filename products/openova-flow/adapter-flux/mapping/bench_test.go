@@ -10,7 +10,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 )
 
-// grown returns a cluster of n releases with one source. Each depends on an earlier one.
+// grown returns a cluster of n releases with one chart repository, and the objects. Each release depends on an earlier one.
 func grown(b *testing.B, n int) (*mapping.Cluster, []*unstructured.Unstructured) {
 	c := mapping.NewCluster(mapping.Config{FlowID: "f", Region: "r"})
 	all := make([]*unstructured.Unstructured, n)
@@ -25,7 +25,6 @@ func grown(b *testing.B, n int) (*mapping.Cluster, []*unstructured.Unstructured)
 	return c, all
 }
 
-// BenchmarkApply applies a changed release, which changes its node and the region's node, and an unchanged one.
 func BenchmarkApply(b *testing.B) {
 	for _, n := range []int{50, 5000} {
 		b.Run(fmt.Sprintf("changed,releases=%d", n), func(b *testing.B) {

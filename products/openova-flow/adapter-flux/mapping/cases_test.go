@@ -211,7 +211,6 @@ func noNewRun(t *testing.T, r *replay, id string) {
 	}
 }
 
-// TestGolden_Cases keeps the golden files of the cases, which tests of the server and of core also read.
 func TestGolden_Cases(t *testing.T) {
 	for _, name := range caseFiles(t) {
 		t.Run(name, func(t *testing.T) { golden(t, playCase(t, name), "cases/"+name[:2]+".jsonl") })

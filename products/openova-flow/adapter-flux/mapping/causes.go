@@ -19,19 +19,18 @@ func says(text string) func([]string) string { return func([]string) string { re
 
 func argv(args ...string) func([]string) []string { return func([]string) []string { return args } }
 
-// kubectlDescribe returns a kubectl describe of the object that these groups name.
+// kubectlDescribe returns a command that describes the object in these groups of the match.
 func kubectlDescribe(kind, namespace, name int) func([]string) []string {
 	return func(g []string) []string {
 		return []string{"kubectl", "-n", g[namespace], "describe", strings.ToLower(g[kind]), g[name]}
 	}
 }
 
-// names returns the object that these groups name, as Kind/namespace/name.
+// names returns the object in these groups of the match, as Kind/namespace/name.
 func names(kind, namespace, name int) func([]string) string {
 	return func(g []string) string { return g[kind] + "/" + g[namespace] + "/" + g[name] }
 }
 
-// kubectlGet returns a kubectl get of the object that these groups name.
 func kubectlGet(kind, namespace, name int) func([]string) []string {
 	return func(g []string) []string {
 		return []string{"kubectl", "-n", g[namespace], "get", strings.ToLower(g[kind]), g[name]}
@@ -53,7 +52,7 @@ func health(ending string) func([]string) string {
 	}
 }
 
-// patterns are tried in order: those that name an object come before those that only name a kind of error.
+// patterns are tried in order: specific ones come before general ones.
 var patterns = []pattern{
 	{pattern: regexp.MustCompile(`timeout waiting for: \[(\w+)/([\w.-]+)/([\w.:-]+) status: '(\w+)'([^\]]*)`), why: health("did not become ready in time"), object: names(1, 2, 3), command: kubectlDescribe(1, 2, 3)},
 	{pattern: regexp.MustCompile(`failed early due to stalled resources: \[(\w+)/([\w.-]+)/([\w.:-]+) status: '(\w+)'([^\]]*)`), why: health("failed"), object: names(1, 2, 3), command: kubectlDescribe(1, 2, 3)},

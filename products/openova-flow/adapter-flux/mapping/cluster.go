@@ -82,8 +82,8 @@ func (c *Cluster) Seed(prev []flow.Node) {
 	}
 }
 
-// Apply folds one version of an object and returns the changes, in order. An object that cannot be read is an error and changes nothing.
-// Apply does not modify the object.
+// Apply folds one version of an object, or its deletion, and returns the changes, in order. An object that cannot be read is an error and changes nothing;
+// a deletion needs no spec and status. Apply does not modify the object.
 func (c *Cluster) Apply(ev Event) ([]Change, error) {
 	if ev.Object == nil {
 		return nil, fmt.Errorf("%s event without an object", ev.Type)
@@ -200,8 +200,7 @@ func (c *Cluster) seed(o object) *entry {
 	return newEntry()
 }
 
-// remove deletes an object. Entries that depend on it keep their edges to it; these are sent again after the deletion, since a receiver drops
-// them with the node.
+// remove deletes an object. A receiver drops its edges with the node, so those that its dependents still have are sent again.
 func (c *Cluster) remove(k key) []Change {
 	e := c.entries[k]
 	if e == nil {
@@ -215,7 +214,7 @@ func (c *Cluster) remove(k key) []Change {
 	c.use(k, e, nil)
 	changes := append([]Change{{DeleteNode: e.id}}, c.moveBetween(e, nil)...)
 	for _, user := range sorted(c.needed[e.id]) {
-		changes = append(changes, c.link(user)...) // edges from a deleted source are deleted too
+		changes = append(changes, c.link(user)...)
 		for _, r := range c.entries[user].linked {
 			if r.FromID == e.id {
 				changes = append(changes, Change{Edge: &r})

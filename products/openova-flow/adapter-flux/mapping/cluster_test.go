@@ -79,7 +79,7 @@ func TestApply_MalformedObject(t *testing.T) {
 		{"another kind", `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`, `"ConfigMap"`},
 		{"another group", `{"apiVersion":"example.com/v2","kind":"HelmRelease","metadata":{"name":"a"},"spec":{}}`, `"example.com/v2"`},
 		{"a Kustomization without spec", `{"apiVersion":"kustomize.toolkit.fluxcd.io/v1","kind":"Kustomization","metadata":{"name":"a","namespace":"b"}}`, "Kustomization b/a: spec"},
-		{"a HelmChart with conditions that are none", `{"apiVersion":"source.toolkit.fluxcd.io/v1","kind":"HelmChart","metadata":{"name":"a","namespace":"b"},"spec":{},"status":{"conditions":1}}`, "status.conditions"},
+		{"a HelmChart with a number as conditions", `{"apiVersion":"source.toolkit.fluxcd.io/v1","kind":"HelmChart","metadata":{"name":"a","namespace":"b"},"spec":{},"status":{"conditions":1}}`, "status.conditions"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)

@@ -27,7 +27,7 @@ var controllerOf = map[string]string{
 	kindFluxInstance:      "flux-operator",
 }
 
-// Controller is one of Flux's controllers that has stopped renewing its Lease, so that none of its pods is working.
+// Controller is one of Flux's controllers that has stopped renewing its Lease, so no pod of it works.
 type Controller struct {
 	Lease   string    // the name of the Lease, in FluxNamespace
 	Renewed flow.Time // last renewal, by the controller's clock
@@ -78,7 +78,6 @@ func (c Config) down(d Controller, offset int64) *entry {
 	return &entry{key: k, id: c.id(k), label: k.name, auxiliary: true, status: flow.StatusFailed, facts: f, meta: meta}
 }
 
-// controllerDown judges a controller that is down.
 func (f *facts) controllerDown() judgement {
 	return judgement{state: stateBroken, since: f.created, problem: true, cause: cause{class: "controller-down", sentence: f.down, command: f.lookAt}}
 }
@@ -96,7 +95,7 @@ func (f *facts) awaitsController() bool {
 	return f.ready.status != "False" || underWay[f.ready.reason]
 }
 
-// setDown makes an entry for each controller that is down and has objects, and removes those of the others. A Lease outlives a controller that
+// setDown makes an entry for each controller that is down and has objects, and removes the other controllers' entries. A Lease outlives a controller that
 // is no longer installed.
 func (c *Cluster) setDown() []Change {
 	var changes []Change
@@ -135,8 +134,8 @@ func (c *Cluster) countKind(kind string, by int) []Change {
 	return c.setDown()
 }
 
-// markServed records that a controller has observed an object of the entry's kind and shard, and refreshes the kind's objects with a shard that no controller
-// has observed.
+// markServed records the kind and shard of an entry that a controller has observed. It refreshes the entries of the kind that have a shard and are not
+// observed, since their judgement depends on that.
 func (c *Cluster) markServed(e *entry) []Change {
 	shards := c.served[e.kind]
 	if e.facts.ready.status == "" || shards[e.facts.shard] {

@@ -21,7 +21,7 @@ func down(leases ...string) mapping.RegionInfo {
 	return info
 }
 
-// problems returns the problems of the flow at an instant, as the server computes them.
+// problems returns the problems of the flow, as the server computes them, at seconds after day.
 func (w *world) problems(at int) []insight.Problem {
 	return insight.Read(w.held.Snapshot()).At(ms(at).Ms(), nil).Problems()
 }
@@ -124,7 +124,6 @@ func TestController_DownWithoutObjects(t *testing.T) {
 	}
 }
 
-// TestController_DownBeforeItsObjects creates a release while its controller is down.
 func TestController_DownBeforeItsObjects(t *testing.T) {
 	w := newWorld(t)
 	w.take(w.SetInfo(down("helm-controller-leader-election")))

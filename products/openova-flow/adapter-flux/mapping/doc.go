@@ -3,7 +3,7 @@
 // It is pure: no clock, no logger, no I/O, and no dependence on the order of maps. The state of a Cluster is a function of the events in their
 // order. The same event a second time changes nothing.
 //
-// Objects are read as they are on the wire, in any version of their CRD: every field may be absent or of a wrong type, since anybody may have
-// written it. Such a field counts as absent. An object that cannot be mapped at all (for example without name or spec, or with conditions that are
-// not a list) is an error and changes nothing.
+// Objects are read as they are on the wire, in any version of their CRD, so a field may be absent or of a wrong type. Most such fields count as absent.
+// Without a name, or without the shape that the mapping needs (for example with conditions that are not a list), an object is an error and changes
+// nothing.
 package mapping

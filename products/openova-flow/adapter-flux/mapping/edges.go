@@ -6,8 +6,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// edges returns the relationships of an entry: to its region, and from its dependencies, from the nodes whose health it waits for, and from its source if
-// that exists.
+// edges returns the relationship of an entry to its region, and those from nodes to the entry. Only the one from a source requires that the source exists.
 func (c *Cluster) edges(e *entry) []flow.Relationship {
 	all := []flow.Relationship{{FromID: e.id, ToID: c.config.Region, Type: flow.Contains}}
 	deps, _ := c.watched(e.kind, e.needs)
@@ -31,7 +30,7 @@ func dependency(from, to string) flow.Relationship {
 	return flow.Relationship{FromID: from, ToID: to, Type: flow.FinishToStart, Condition: flow.OnSuccess}
 }
 
-// waitedFor returns the nodes that a Kustomization waits for: those that it names and, with spec.wait, those with its labels, since the inventory is
+// waitedFor returns the nodes whose health a Kustomization waits for: its members and, with spec.wait, the nodes with its labels, since the inventory is
 // written only after everything is applied.
 func (c *Cluster) waitedFor(e *entry) []string {
 	if !e.waits || len(c.applied[e.key]) == 0 {
@@ -90,7 +89,6 @@ func (c *Cluster) link(k key) []Change {
 	return changes
 }
 
-// keysOf returns the keys of relationships as a set.
 func keysOf(rels []flow.Relationship) map[flow.RelKey]bool {
 	keys := make(map[flow.RelKey]bool, len(rels))
 	for _, r := range rels {

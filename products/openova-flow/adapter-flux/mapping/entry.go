@@ -11,7 +11,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// entry is an object that is a node: the relevant facts of its newest version and of its past.
+// entry is what one node is made from: an object, by the relevant facts of its newest version and of its past, or a controller that is down.
 type entry struct {
 	key
 	id, uid string
@@ -25,8 +25,8 @@ type entry struct {
 	waitingSince flow.Time
 
 	meta     map[string]any // the part that does not depend on other objects
-	chart    map[string]any // name and version of the requested chart; nil if the object names none
-	chartKey key            // the HelmChart that its artifact comes from
+	chart    map[string]any // name and version in spec.chart; nil without it
+	chartKey key            // its HelmChart: by spec.chartRef, status.helmChart or the default name
 	source   key            // spec.sourceRef or spec.chartRef
 	needs    []key          // spec.dependsOn, each once, in order
 	named    []key          // the dependencies that a DependencyNotReady names
@@ -44,7 +44,7 @@ type entry struct {
 
 func newEntry() *entry { return &entry{facts: &facts{}} }
 
-// remember carries over times that the object no longer shows, from its previous version or from its node on the server.
+// remember sets Ready, and since when its reason and a wait for dependencies have lasted. The object may no longer show these times, so past has them.
 func (e *entry) remember(past *entry, ready condition) {
 	e.ready, e.reason = ready, ready.reason
 	e.reasonSince = ready.since
@@ -59,7 +59,7 @@ func (e *entry) remember(past *entry, ready condition) {
 	}
 }
 
-// commonMeta is the meta of any object: metadata, spec.suspend, and the Ready and Stalled conditions.
+// commonMeta returns the meta that nodes of all kinds have. ready is the Ready that the node shows.
 func commonMeta(o object, ready condition) map[string]any {
 	m := map[string]any{"kind": o.kind}
 	put(m, "namespace", o.namespace)
@@ -170,7 +170,7 @@ func (c Config) dependent(o object) (*entry, error) {
 	return e, nil
 }
 
-// describe sets the meta that releases and Kustomizations have in common, with the Ready that the entry shows.
+// describe sets the meta that releases and Kustomizations have in common.
 func (e *entry) describe(o object, ready condition) {
 	e.meta = commonMeta(o, ready)
 	put(e.meta, "startedAtIsLowerBound", e.run.lowerBound)
@@ -185,7 +185,6 @@ func (o object) reference(item any) key {
 	return key{ref.string("kind"), cmp.Or(ref.string("namespace"), o.namespace), ref.string("name")}
 }
 
-// dependencyNamed finds the dependencies in the message of a DependencyNotReady.
 var dependencyNamed = regexp.MustCompile(`dependency '([^']+)'|'([^']+)' dependency`)
 
 // namedDependencies returns the dependencies in the message of a DependencyNotReady.

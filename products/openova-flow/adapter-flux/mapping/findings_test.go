@@ -31,7 +31,7 @@ func wantStates(t *testing.T, v *insight.View, want map[string]string) {
 	}
 }
 
-// problem returns the one problem with this root.
+// problem returns the problem with this root.
 func problem(t *testing.T, v *insight.View, root string) insight.Problem {
 	t.Helper()
 	all := v.Problems()
@@ -171,7 +171,7 @@ func TestJudgement_RestartOfTheControllerMakesNoNewFailure(t *testing.T) {
 			t.Errorf("kc is %s", n.Status)
 		}
 		if n.Status == flow.StatusFailed && n.EndedAt != versions[0].EndedAt {
-			t.Errorf("kc ended at %v, and before the start of the controller at %v", n.EndedAt, versions[0].EndedAt)
+			t.Errorf("kc ended at %v, want %v as before the restart", n.EndedAt, versions[0].EndedAt)
 		}
 		if j := segmentAt(t, n, noon+6*hour); j["state"] != "broken" || int64(j["since"].(float64)) != noon {
 			t.Errorf("kc is %v since %v", j["state"], j["since"])

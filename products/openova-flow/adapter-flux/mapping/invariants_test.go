@@ -65,7 +65,7 @@ func (s shown) fails() bool {
 	return true
 }
 
-// TestJudgement_BrokenOnlyAfterAFailure: a node is broken only after its conditions have shown a failure. Slow nodes have another class.
+// TestJudgement_BrokenOnlyAfterAFailure: a node is broken only after its conditions have shown a failure, or with a class for slow work.
 func TestJudgement_BrokenOnlyAfterAFailure(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
@@ -95,7 +95,7 @@ func TestJudgement_BrokenOnlyAfterAFailure(t *testing.T) {
 	}
 }
 
-// TestJudgement_WaitingHasAReason: a waiting node names the nodes that it waits for, or why its controller must act.
+// TestJudgement_WaitingHasAReason: a waiting node names the nodes that it waits for, or waits for its controller. Each judgement has a cause.
 func TestJudgement_WaitingHasAReason(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {

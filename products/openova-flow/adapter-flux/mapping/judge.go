@@ -8,26 +8,22 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
+// Milliseconds.
 const (
-	// grace is longer than any transient state of a healthy install, in milliseconds. Controllers check waiting objects every 30 s.
-	grace = 60_000
-	// longestBackoff is the longest pause of helm-controller between two attempts.
-	longestBackoff = 15 * 60_000
-	// longestPickUp is the maximum time until a controller observes a change.
-	longestPickUp = 10 * 60_000
-	// stuckDeletion is the time after which a deletion counts as stuck.
-	stuckDeletion = 5 * 60_000
+	grace          = 60_000      // how long an error may last in a healthy install: controllers check waiting objects every 30 s
+	longestBackoff = 15 * 60_000 // longest pause of helm-controller between two attempts
+	longestPickUp  = 10 * 60_000 // limit for the interval in pickUp, and its default
+	stuckDeletion  = 5 * 60_000
 )
 
-// failedAttempts are the reasons of Ready=False after a failed attempt. With any other reason, the object may recover within grace.
+// failedAttempts are the reasons of Ready=False after a failed attempt. Other errors have grace.
 var failedAttempts = map[string]bool{
 	"InstallFailed": true, "UpgradeFailed": true, "TestFailed": true, "RollbackFailed": true, "RollbackSucceeded": true,
 	"UninstallFailed": true, "UninstallSucceeded": true, "RetriesExhausted": true,
 	"BuildFailed": true, "ReconciliationFailed": true, "PruneFailed": true, "HealthCheckFailed": true,
 }
 
-// resettable are the reasons of Stalled that a reset clears, so that Flux retries. Any other reason requires a change of the
-// input.
+// resettable are the reasons of Stalled that a reset clears, so that Flux retries. Any other reason requires a change of the input.
 var resettable = map[string]bool{"RetriesExceeded": true, "RetriesExhausted": true, "MissingRollbackTarget": true}
 
 // attemptFailed reports whether a reason means a failed attempt. A source has no attempts: it is fetched regularly, so each of its errors has
@@ -40,7 +36,7 @@ func (f *facts) attemptFailed(reason string) bool {
 	return false
 }
 
-// underWay are the reasons of Ready=False that are not errors.
+// underWay are the reasons of Ready=False during work.
 var underWay = map[string]bool{"Progressing": true, "ProgressingWithRetry": true, "HealthCheckCanceled": true}
 
 // facts are the input of a judgement. Durations are in milliseconds.
@@ -62,7 +58,7 @@ type facts struct {
 	path                           string
 	tries, maxTries                int64
 
-	deps, named  []string // node ids in spec.dependsOn, and in the message, of watched kinds
+	deps, named  []string // node ids of watched objects in spec.dependsOn, and in the message
 	unwatched    []string // entries of spec.dependsOn that are not watched: namespace/name, after the kind if that differs
 	checking     bool     // it waits for the health of what it applied
 	checks       []string // node ids whose health it waits for, or that its failed health check names
@@ -71,17 +67,17 @@ type facts struct {
 	controllerID string // node id of its controller, if that is down
 
 	shard    string // value of the label sharding.fluxcd.io/key
-	unserved bool   // controllers have observed objects of other shards, but none of this one
+	unserved bool   // controllers have observed objects of its kind, but none of its shard
 
 	down   string   // sentence about a controller that is down
 	lookAt []string // command that shows the controller
 
 	digest string // digest of the last attempted chart
 
-	readyGeneration int64 // newest generation seen with Ready=True, and its revision
+	readyGeneration int64 // newest generation that is known to have been Ready, and its revision
 	readyRevision   string
 	readySince      flow.Time
-	routine         bool // was ready at this generation and revision, and is reconciled again
+	routine         bool // was Ready at this generation and revision, and is not Ready now
 	failure         failure
 	changedSince    flow.Time // when the generation became newer than the observed one
 	behindSince     flow.Time // when the source got another revision than the object
@@ -165,7 +161,7 @@ func (f *facts) broken(c *clock) judgement {
 	if stalled && (f.ready.status == "" || f.ready.status == "Unknown") {
 		reason, message = f.stalled.reason, f.stalled.message
 	}
-	if reason == "RollbackSucceeded" || reason == "UninstallSucceeded" { // the reason is in Released
+	if reason == "RollbackSucceeded" || reason == "UninstallSucceeded" { // Released has the cause
 		if f.released.status == "False" {
 			message = f.released.message
 		}
@@ -210,8 +206,8 @@ func (f *facts) retried(c *clock) judgement {
 	return j
 }
 
-// stillWorking makes a gate wait for up to three times the limit: Helm allows each hook the whole limit, and the verdict of a gate is
-// final.
+// stillWorking makes a gate wait for a release that works for up to three times its limit: Helm allows each hook the whole limit, and the verdict of a
+// gate is final.
 func (f *facts) stillWorking(c *clock, j *judgement, helps bool) {
 	if f.kind == kindHelmRelease && helps && !c.past(f.ready.since, 3*f.limit+grace) {
 		j.gate = gateWait
@@ -255,8 +251,7 @@ func (f *facts) plan(c *clock, j *judgement, why explanation, failed flow.Time) 
 
 func (f *facts) suspension() judgement {
 	j := judgement{state: stateSuspended, since: f.ready.since, cause: cause{class: "suspended", sentence: f.label + " is suspended.", command: f.resume()}}
-	// Before version 2.2, Flux does not observe suspended objects, so a missing observedGeneration means
-	// nothing.
+	// Before version 2.2, Flux does not observe suspended objects, so a missing observedGeneration means nothing.
 	if f.hasObserved && f.observed > 0 && f.generation > f.observed {
 		j.marks, j.since = append(j.marks, "not-observed"), f.changedSince
 		j.cause.sentence = f.label + " is suspended and has a change that is not applied."
@@ -271,12 +266,12 @@ func (f *facts) suspension() judgement {
 	return j
 }
 
-// outdated reports whether Ready is of an older generation, or of an older revision than the source's.
+// outdated reports whether the newest generation is not observed, or the source's revision not applied.
 func (f *facts) outdated() bool {
 	return f.generation > f.observed && f.hasObserved || f.wanted != ""
 }
 
-// outdatedReady judges an outdated Ready=True. kstatus calls this in progress, and Flux does not start its dependents.
+// outdatedReady judges an outdated Ready=True.
 func (f *facts) outdatedReady(c *clock) judgement {
 	unobserved := f.generation > f.observed && f.hasObserved
 	since := f.behindSince
@@ -335,7 +330,7 @@ func (f *facts) waiting() judgement {
 	return j
 }
 
-// plainlyWaits reports whether the message is one that a routine reconciliation sets too.
+// plainlyWaits reports whether a routine reconciliation of a dependency may be the only reason of the wait.
 func (f *facts) plainlyWaits() bool {
 	return f.routine && f.ready.reason == "DependencyNotReady" && strings.HasSuffix(f.ready.message, "is not ready")
 }
@@ -379,7 +374,7 @@ func (f *facts) notStarted(c *clock) judgement {
 	return j
 }
 
-// pickUp is the time until a controller observes a change. A queue of minutes is normal.
+// pickUp is the time that a controller has to observe a change. A queue of minutes is normal.
 func (f *facts) pickUp() int64 { return min(f.interval, longestPickUp) + grace }
 
 var (
@@ -390,7 +385,7 @@ var (
 
 func runsAction(message string) bool { return running.MatchString(message) }
 
-// action returns the running Helm action that a message names.
+// action returns the running Helm action in a message.
 func action(message string) string {
 	if m := running.FindStringSubmatch(message); m != nil {
 		return m[1]

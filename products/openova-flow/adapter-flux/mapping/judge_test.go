@@ -149,7 +149,7 @@ func TestJudgement_StalledWithoutRollbackTargetIsReset(t *testing.T) {
 	}
 }
 
-func TestJudgement_LimitThatIsNoDurationIsTheDefault(t *testing.T) {
+func TestJudgement_InvalidTimeoutIsTheDefaultLimit(t *testing.T) {
 	for _, timeout := range []string{"0s", "-1m", "soon"} {
 		w := newWorld(t)
 		w.put(set(release(t, "app", cond{"Ready", "Unknown", "Progressing", "", 1, 1}), timeout, "spec", "timeout"))

@@ -17,7 +17,7 @@ const (
 	stateNotStarted  = "not-started"
 )
 
-// Values of gate.
+// Values of gate; empty means neither.
 const (
 	gatePass = "pass" // the object does not delay a gate
 	gateWait = "wait" // the object may still change by itself, so a gate waits

@@ -16,7 +16,7 @@ const (
 	kindFluxInstance      = "FluxInstance"
 )
 
-// groups has the API group of each mapped kind.
+// groups has the API groups of the mapped kinds.
 var groups = map[string]string{
 	kindHelmRelease:       "helm.toolkit.fluxcd.io",
 	kindKustomization:     "kustomize.toolkit.fluxcd.io",

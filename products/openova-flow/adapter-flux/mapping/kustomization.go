@@ -8,7 +8,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// kustomizationFailed are the reasons of Ready=False after a failure. With any other reason, the Kustomization waits or is retried.
+// kustomizationFailed are the reasons of Ready=False that are failures.
 var kustomizationFailed = map[string]bool{
 	"BuildFailed": true, "ReconciliationFailed": true, "PruneFailed": true, "HealthCheckFailed": true,
 }
@@ -103,7 +103,7 @@ func (c Config) kustomizationChecks(o object, f *facts) {
 	}
 }
 
-// unhealthy finds the nodes in the list of a health check's message.
+// unhealthy finds the nodes in the message of a failed health check.
 var unhealthy = regexp.MustCompile(`\b(HelmRelease|Kustomization)/([\w.-]+)/([\w.-]+) status:`)
 
 // kustomizationEvidence returns the evidence of runs in a Kustomization: from Ready and status.history. The newest entry of the history has the time of the
@@ -128,8 +128,8 @@ func kustomizationEvidence(o object, ready condition, status string) evidence {
 	return e
 }
 
-// firstReconciled returns when the result in Ready was first reached, and when that reconciliation began if that is known: an entry of the history only has
-// the duration of its latest reconciliation.
+// firstReconciled returns when the result in Ready was first reached, and when the reconciliation to it began. After more than one reconciliation only the
+// duration of the latest is known, so began equals ended. Without a matching entry of the history, began is absent.
 func firstReconciled(o object, ready condition) (began, ended flow.Time) {
 	past := o.status.list("history")
 	if len(past) == 0 {

@@ -6,7 +6,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// failure is the failure of an object over all attempts at the same generation and revision.
+// failure is the current failure of an object. All attempts at the same generation and revision share it.
 type failure struct {
 	since           flow.Time
 	reason, message string
@@ -62,8 +62,7 @@ func (f *facts) conditionGeneration(c condition) int64 {
 	return f.generation
 }
 
-// ahead returns the revision of the source that the object, which is ready, has not applied; empty if it has applied it, is not ready, or the
-// revision is unknown.
+// ahead returns the revision of the source, or of the chart, that a ready object has not applied; empty if there is none, or it is unknown.
 func (f *facts) ahead() string {
 	current, from := f.current(), f.source
 	if current == "" || f.ready.status != "True" {

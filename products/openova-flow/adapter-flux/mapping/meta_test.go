@@ -12,7 +12,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 )
 
-// full is a release with every field that is mapped.
+// full is a release with most of the fields that are mapped.
 const full = `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease",
 	"metadata":{"name":"bp-a","namespace":"flux-system","uid":"u-1","generation":4,
 		"deletionTimestamp":"2026-03-01T12:10:00Z","finalizers":["finalizers.fluxcd.io"],

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// multiset is a collection of integers that knows its minimum. A change takes logarithmic time.
+// multiset is a collection of integers that knows its minimum. A change takes amortized logarithmic time.
 type multiset struct {
 	count map[int64]int
 	least intHeap // every counted value, and some that were removed

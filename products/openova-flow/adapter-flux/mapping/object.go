@@ -22,7 +22,7 @@ const (
 	maxName       = 317 // bytes of a finalizer or reason: a DNS name, a slash and a label
 )
 
-// maxShown is the limit for entries of a list in a node.
+// maxShown is the limit for entries of a list that putList writes.
 const maxShown = 256
 
 // fields is a JSON object of unknown content. Its methods return the zero value for a field that is absent or of another type.
@@ -88,7 +88,6 @@ type conditions map[string]condition
 
 func (c conditions) is(name string) bool { return c[name].status == "True" }
 
-// key names an object of a kind.
 type key struct{ kind, namespace, name string }
 
 // object has the fields that all Flux objects have in common.

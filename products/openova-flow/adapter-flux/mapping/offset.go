@@ -6,8 +6,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// A Cluster uses its cluster's time; only times in the nodes that it returns are the flow server's. Each node has the offset between the two, so that a later
-// process can restore times from it.
+// A Cluster uses its cluster's time; only times in the nodes that it returns are the flow server's. A node with moved times has the offset, so that a later
+// process can restore them.
 
 // moved converts a time to a clock that is offset milliseconds ahead.
 func moved(at flow.Time, offset int64) flow.Time {

@@ -26,13 +26,13 @@ func clockBehind(t *testing.T, file string) []mapping.Event {
 // lastRenewal is the last renewal of a controller that is down, by the flow server's clock: 1970-01-01 01:00 UTC.
 const lastRenewal = 3_600_000
 
-// setOffset sets the clock offset, and a controller that is down, with lastRenewal.
+// setOffset sets the clock offset, and a controller that is down since lastRenewal.
 func setOffset(c *mapping.Cluster, ms int64) []mapping.Change {
 	down := c.SetInfo(mapping.RegionInfo{Down: []mapping.Controller{{Lease: "source-controller-leader-election", Renewed: flow.At(lastRenewal - ms)}}})
 	return append(down, c.SetClockOffset(ms)...)
 }
 
-// withoutOffset returns the nodes without the field for the offset.
+// withoutOffset checks the offset in the nodes, and returns the nodes without it.
 func withoutOffset(t *testing.T, nodes []flow.Node, want int64) []string {
 	t.Helper()
 	var all []string

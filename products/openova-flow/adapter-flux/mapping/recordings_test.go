@@ -256,7 +256,6 @@ func TestRecordings_SameEventsSameMessages(t *testing.T) {
 	}
 }
 
-// TestRecordings_StateEqualsFoldedMessages: State, which package emit compares with the server, equals the folded messages.
 func TestRecordings_StateEqualsFoldedMessages(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
@@ -286,7 +285,7 @@ func sameState(t *testing.T, got, want *flow.State) {
 	}
 }
 
-// TestGolden: the golden files have every message for a recording, with the time of its event. Other packages and the TypeScript tests read them too.
+// TestGolden: the golden files have every message for a recording, with the time of its event.
 func TestGolden(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {

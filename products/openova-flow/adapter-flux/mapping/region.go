@@ -8,19 +8,19 @@ import (
 
 // RegionInfo has facts about a region that do not come from its objects.
 type RegionInfo struct {
-	ClusterUID string       // the UID of the namespace kube-system
-	NotWatched []NotWatched // kinds that are not mapped, and why
+	ClusterUID string // the UID of the namespace kube-system
+	NotWatched []NotWatched
 	Down       []Controller // Flux's controllers that are known to be down
 }
 
-// NotWatched is a kind that is not watched.
+// NotWatched is a kind that is not watched, in one namespace or in all.
 type NotWatched struct {
 	Kind      string `json:"kind"`
-	Namespace string `json:"-"` // where it is not watched; empty: in all namespaces. Why names it too
+	Namespace string `json:"-"` // empty: all; Why names it too
 	Why       string `json:"why"`
 }
 
-// hides reports whether an object may exist in the cluster but not in the flow.
+// hides reports whether the object's kind is not watched in its namespace.
 func (info RegionInfo) hides(k key) bool {
 	return slices.ContainsFunc(info.NotWatched, func(n NotWatched) bool {
 		return n.Kind == k.kind && (n.Namespace == "" || n.Namespace == k.namespace)

@@ -25,8 +25,7 @@ func releaseStatus(c conditions) string {
 // releaseFailed are the reasons of Ready=False that are failures. Older controllers write RetriesExhausted.
 var releaseFailed = map[string]bool{"InstallFailed": true, "UpgradeFailed": true, "RetriesExhausted": true}
 
-// actions are the actions of helm-controller. After one, the reason of Ready is its name and Succeeded or
-// Failed.
+// actions are the actions of helm-controller. After one, the reason of Ready is its name followed by Succeeded or Failed.
 var actions = []string{"Install", "Upgrade", "Test", "Rollback", "Uninstall", "Reconciliation"}
 
 func actionEnded(reason string) bool {
@@ -47,7 +46,7 @@ type snapshot struct {
 	deployed     flow.Time // lastDeployed: when this version's action began
 }
 
-// history returns status.history, newest first.
+// history returns status.history, which has the newest entry first.
 func history(o object) []snapshot {
 	var all []snapshot
 	for _, entry := range o.status.list("history") {
@@ -62,8 +61,7 @@ func history(o object) []snapshot {
 	return all
 }
 
-// releaseEvidence returns the evidence of runs in a HelmRelease: from Ready, Reconciling, Released, TestSuccess and
-// Stalled in status.conditions, from status.history, and from status.failures with status.lastAttemptedGeneration.
+// releaseEvidence returns the evidence of runs in a HelmRelease.
 func releaseEvidence(o object, status string) evidence {
 	ready := o.conditions["Ready"]
 	past := history(o)

@@ -44,7 +44,7 @@ func (c Config) release(o object, past *entry) (*entry, error) {
 	return e, nil
 }
 
-// releaseFacts reads the current action of a release, its limit and retries, whether a version is deployed, and the drift.
+// releaseFacts reads the facts that only releases have.
 func (c Config) releaseFacts(o object, e *entry) {
 	f := e.facts
 	past := history(o)
@@ -77,7 +77,7 @@ func (c Config) releaseFacts(o object, e *entry) {
 	}
 }
 
-// releaseChart reads the reference to the chart: spec.chart.spec or spec.chartRef.
+// releaseChart reads the reference to the chart, and its wanted and attempted versions.
 func (c Config) releaseChart(o object, e *entry) {
 	wanted := o.status.string("lastAttemptedRevision")
 	if ref := o.spec.object("chartRef"); ref.string("name") != "" {
@@ -112,7 +112,7 @@ func (c Config) releaseChart(o object, e *entry) {
 	put(e.meta, "revision", o.status.string("lastAttemptedRevision"))
 }
 
-// releaseHistory reads status.history and the counters and last action of status.
+// releaseHistory reads the Helm versions, the last action and the counters of failures.
 func (c Config) releaseHistory(o object, e *entry) {
 	past := history(o)
 	if len(past) > 0 {

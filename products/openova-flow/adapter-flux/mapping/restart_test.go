@@ -109,8 +109,7 @@ func TestBehindSince_BeginsAgain(t *testing.T) {
 	}
 }
 
-// TestSeed_BehindSinceOutlivesTheProcess: an object does not show since when it is behind its chart. The value survives a restart, and routine
-// reconciliations.
+// TestSeed_BehindSinceOutlivesTheProcess: an object does not show since when it is behind its chart.
 func TestSeed_BehindSinceOutlivesTheProcess(t *testing.T) {
 	behind := set(release(t, "app", cond{"Ready", "True", "UpgradeSucceeded", "", 1, 1}), "1.0.0", "status", "lastAttemptedRevision")
 	chart := set(artifact(t, "HelmChart", "flux-system", "flux-system-app", "True", "X"), "2.0.0", "status", "artifact", "revision")
@@ -146,8 +145,8 @@ func TestSeed_OfAMappedObjectIsIgnored(t *testing.T) {
 	wantTimes(t, w.must("fsn1/app"), ms(10), flow.Time{})
 }
 
-// TestSeed_RestartChangesNothing: after a restart at any time an adapter reports the same as before. The only exception is the result of a chart that is
-// being retried at that time.
+// TestSeed_RestartChangesNothing: after a restart at any time an adapter reports the same nodes as before. The only exception is the result of a chart that
+// is being retried at that time.
 func TestSeed_RestartChangesNothing(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {

@@ -60,7 +60,7 @@ func TestRun_Times(t *testing.T) {
 		{"rejected without running, it has an end but no start", []step{
 			{[]cond{{"Stalled", "True", "InvalidCELExpression", "", 5, 1}}, flow.Time{}, ms(5), nil},
 		}},
-		{"suspension changes nothing", []step{
+		{"Reconciling during the run changes nothing", []step{
 			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}, nil},
 			{[]cond{ready("Unknown", "Progressing", 10, 1), reconciling(10)}, ms(10), flow.Time{}, nil},
 		}},
@@ -153,7 +153,7 @@ func TestRun_StartIsALowerBound(t *testing.T) {
 	wantMeta(t, w.must("fsn1/bp-a"), map[string]any{"attempts": 2, "failures": nil})
 }
 
-// released returns a release of this generation, installed at 9 s and ready at 10 s unless the conditions differ.
+// released returns a release of this generation with these conditions, and with an install at 9 s in its history.
 func released(t *testing.T, generation int, cs ...cond) *unstructured.Unstructured {
 	u := set(release(t, "app", cs...), int64(generation), "metadata", "generation")
 	return set(u, []any{map[string]any{"version": int64(1), "status": "deployed", "action": "install", "lastDeployed": sec(9)}}, "status", "history")

@@ -6,8 +6,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// fromNode restores the history of the object with this UID from its node on the server. The result is empty if the node has another UID or
-// was not written by this package.
+// fromNode restores the past of the object with this UID from its node on the server. The result is empty if the node has another UID or an
+// unreadable meta.
 func fromNode(n flow.Node, uid string) *entry {
 	var m fields
 	if json.Unmarshal([]byte(n.Meta), &m) != nil || m.string("uid") != uid {

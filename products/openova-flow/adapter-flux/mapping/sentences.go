@@ -123,7 +123,7 @@ func explain(s subject, reason, message string) explanation {
 	return e
 }
 
-// read is like explain, but caches the last result, since an object is judged at several instants.
+// read is like the function explain, but caches the last result, since an object is judged at several instants.
 func (f *facts) read(reason, message string) explanation {
 	if f.explained.kind == "" || f.explained.reason != reason || f.explained.message != message {
 		f.explained = explain(f.subject, reason, message)
@@ -198,7 +198,7 @@ func class(reason string) string {
 	return b.String()
 }
 
-// oneLine puts a message on one line of at most limit characters, and cuts it between words if possible. It removes the names of
+// oneLine puts a message on one line of at most limit characters. It cuts between words, unless that costs more than half. It removes the names of
 // temporary directories, and replaces JSON by an ellipsis.
 func oneLine(s string, limit int) string {
 	s = temporary.ReplaceAllString(strings.Join(strings.Fields(s), " "), "")
@@ -263,7 +263,7 @@ func (f *facts) try() string {
 	return fmt.Sprintf(" (try %d)", f.tries)
 }
 
-// explain reads Ready, and Ready of the chart if the object blames that.
+// explain explains Ready. If the object blames its chart, it reads the chart's Ready too.
 func (f *facts) explain() explanation {
 	reason, message := f.ready.reason, f.ready.message
 	if reason != "SourceNotReady" && reason != "ArtifactFailed" {
@@ -282,7 +282,6 @@ func (f *facts) explain() explanation {
 	return f.read(reason, message)
 }
 
-// inProgress returns the sentence for work in progress.
 func (f *facts) inProgress() string {
 	switch {
 	case runsAction(f.ready.message):

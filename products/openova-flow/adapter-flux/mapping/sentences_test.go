@@ -165,8 +165,7 @@ func checkCause(t *testing.T, c cause) {
 	}
 }
 
-// TestExplain_HostileMessages: a message must not add options or long commands, and its cost must be linear in its
-// length.
+// TestExplain_HostileMessages: a message must not add options or long arguments to a command.
 func TestExplain_HostileMessages(t *testing.T) {
 	known := map[string]bool{"-n": true, "-A": true, "-o": true, "--reset": true, "--force": true, "--raw=/readyz?verbose": true}
 	hostile := []string{"--kubeconfig=/x", "-x", "--all", strings.Repeat("a", 300), "a b", "a\x1b[2J", "{\"a\":\"b\"}", "/tmp/x-1/y"}

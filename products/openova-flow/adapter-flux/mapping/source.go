@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// artifact is the newest result of a HelmChart or a source.
+// artifact is the newest result of an object that other entries use, like a HelmChart or a source.
 type artifact struct {
 	uid        string
 	generation int64
@@ -19,7 +19,7 @@ type artifact struct {
 	from       string    // HelmChart only: the revision of its source
 }
 
-// readArtifact reads a HelmChart or a source. During a retry Ready is Unknown for a moment. The previous Ready of the same specification is kept then, so
+// readArtifact reads the result of an object. During a retry Ready is Unknown for a moment. The previous Ready of the same specification is kept then, so
 // that an object that keeps failing does not flap.
 func readArtifact(o object, past artifact) artifact {
 	a := artifact{
@@ -66,7 +66,7 @@ func (a artifact) describe(m map[string]any) {
 	put(m, "sourceRevision", a.from)
 }
 
-// setArtifact sets the result of a chart or source and refreshes the entries that use it. The zero artifact removes it.
+// setArtifact sets the result of an object and updates the entries that use it. The zero artifact removes it.
 func (c *Cluster) setArtifact(k key, a artifact) []Change {
 	old := c.artifacts[k]
 	if a == old {
@@ -90,7 +90,7 @@ func (c *Cluster) setArtifact(k key, a artifact) []Change {
 	}
 	var changes []Change
 	for _, user := range sorted(touched) {
-		changes = append(append(changes, c.refresh(user)...), c.link(user)...) // a release by spec.chartRef has the source of its chart
+		changes = append(append(changes, c.refresh(user)...), c.link(user)...) // a release that names a HelmChart has the chart's source
 	}
 	return changes
 }
@@ -111,7 +111,7 @@ func (c *Cluster) use(k key, e *entry, uses []key) {
 	e.uses = uses
 }
 
-// sourceOf returns the source of an entry. For a release without a source it is the chart's source.
+// sourceOf returns the source of an entry. A release that names no source has that of its HelmChart.
 func (c *Cluster) sourceOf(e *entry) key {
 	if e.source == (key{}) {
 		return c.artifacts[c.chartOf(e)].source

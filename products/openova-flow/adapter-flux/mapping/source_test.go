@@ -191,8 +191,8 @@ func TestArtifact_CreatedAgainHasNoEarlierResult(t *testing.T) {
 	}
 }
 
-// TestArtifact_ChartThatTheReleaseNamesComesFirst: status.helmChart takes precedence over a label, which anybody may set.
-func TestArtifact_ChartThatTheReleaseNamesComesFirst(t *testing.T) {
+// TestArtifact_ChartByNameBeforeLabel: the chart with the default name takes precedence over one with a label, which anybody may set.
+func TestArtifact_ChartByNameBeforeLabel(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
 	w.put(artifact(t, "HelmChart", "flux-system", "flux-system-bp-a", "True", "ChartPullSucceeded"))
@@ -202,7 +202,7 @@ func TestArtifact_ChartThatTheReleaseNamesComesFirst(t *testing.T) {
 	}
 }
 
-func TestArtifact_OwnerOfAnotherKindIsNone(t *testing.T) {
+func TestArtifact_OwnerOfAnotherKindIsIgnored(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
 	chart := artifact(t, "HelmChart", "flux-system", "odd", "True", "ChartPullSucceeded")

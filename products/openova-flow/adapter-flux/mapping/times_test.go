@@ -23,7 +23,7 @@ func (r *replay) second(at flow.Time) int {
 	return int((at.Ms() - r.t0) / 1000)
 }
 
-// runs returns the runs of a node, each from the last version that has it.
+// runs returns the runs of a node, each with the last end that it has had.
 func (r *replay) runs(name string) []span {
 	var all []span
 	for _, n := range r.nodes[r.region+"/"+name] {
@@ -172,7 +172,6 @@ func TestRegion_Times(t *testing.T) {
 	}
 }
 
-// TestRun_AnotherUIDHasNoEarlierRun: an object with the same name and another UID is another object.
 func TestRun_AnotherUIDHasNoEarlierRun(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a", cond{"Ready", "True", "InstallSucceeded", "", 20, 1}, cond{"Reconciling", "True", "Progressing", "", 10, 1}))
@@ -195,7 +194,8 @@ func TestRun_AnotherUIDHasNoEarlierRun(t *testing.T) {
 	wantTimes(t, seeded.must("fsn1/bp-a"), flow.Time{}, flow.Time{})
 }
 
-// TestRun_AnHourOfReconcilingIsNoChange reconciles a ready release and a ready Kustomization every minute for an hour, without effect.
+// TestRun_AnHourOfReconcilingIsNoChange reconciles a ready release and a ready Kustomization every minute for an hour. Only the judgement may change
+// meanwhile.
 func TestRun_AnHourOfReconcilingIsNoChange(t *testing.T) {
 	w := newWorld(t)
 	r := release(t, "bp-a", cond{"Ready", "True", "InstallSucceeded", "done", 20, 1})

@@ -25,7 +25,6 @@ type outbox struct {
 	putMeanwhile map[key]bool // elements that were put since the running comparison began; true: deleted. nil if none is running
 
 	base *regionState // the region before log, as this process saw it before its term; nil after the comparison
-	kept int          // number of changes in log from before the term, at its start; collapse does not adjust it
 }
 
 // hold is an element that the server has rejected. It is not sent again before a time, or before it changes.

@@ -25,6 +25,8 @@ type change struct {
 	json string    // the element's JSON; empty: deletion
 	uid  string    // UID of the Kubernetes object of a node
 	at   time.Time // time of Put
+
+	beforeTerm bool // put before this process led
 }
 
 func (c change) deletes() bool { return c.json == "" }

@@ -1,6 +1,9 @@
 package emit
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // standbyTime is how long a process that does not lead keeps transitions. It is longer than the time until the Lease of a
 // dead leader expires.
@@ -26,7 +29,10 @@ func (s *standby) put(c change, limit int) {
 
 // startFrom starts the outbox with the standby's changes. The server's state is unknown before the comparison.
 func (o *outbox) startFrom(s standby) {
-	o.base, o.log, o.kept = s.base, s.log, len(s.log)
+	for i := range s.log {
+		s.log[i].beforeTerm = true
+	}
+	o.base, o.log = s.base, s.log
 	o.limit = len(o.log) + o.backlog
 }
 
@@ -37,10 +43,14 @@ func (o *outbox) skipKnown(server *regionState) {
 		return
 	}
 	from := map[key]int{} // index of the first change that the server does not have
+	term := slices.IndexFunc(o.log, func(c change) bool { return !c.beforeTerm })
+	if term < 0 {
+		term = len(o.log)
+	}
 	for i, c := range o.log {
 		at, found := from[c.key]
 		if !found && o.base.values[c.key] != server.values[c.key] {
-			at = o.kept
+			at = term
 		}
 		if c.json == server.values[c.key] {
 			at = i + 1

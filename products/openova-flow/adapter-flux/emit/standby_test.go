@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // TestLead_SendsChangesThatTheServerLacks has changes of a node between two terms, and different states of it on the server at the start of the second.
@@ -128,5 +130,35 @@ func TestLead_FirstTermSendsTheDifference(t *testing.T) {
 			t.Errorf("sent %q of a node that the server does not have", got)
 		}
 		g.wantSameState()
+	})
+}
+
+// TestLead_CollapseKeepsChangesOfTheTerm: if the log collapses before the comparison, changes after the start of the term are still sent.
+func TestLead_CollapseKeepsChangesOfTheTerm(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b, func(c *Config) { c.Backlog = 3 })
+		g.lead()
+		defer g.stop()
+		g.change(g.region.upsert("a", "0"))
+		g.drain()
+		g.em.Resign()
+		for i := range 3 {
+			g.change(g.region.upsert("b", fmt.Sprint(i)))
+		}
+		g.direct(t, http.MethodPost, "/events", fmt.Sprintf(`{"type":"upsert-nodes","nodes":[%s]}`, g.region.node("a", "x", nil).JSON()))
+		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{status: http.StatusServiceUnavailable} })
+		g.em.Lead(2)
+		g.settle(time.Second)
+		g.change(g.region.upsert("a", "1"))
+		for i := range 3 {
+			g.change(g.region.upsert("c", fmt.Sprint(i)))
+		}
+		g.change(g.region.upsert("a", "2"))
+		g.injectFaults(nil)
+		g.drain()
+		collapsed := testutil.ToFloat64(g.em.metrics.collapsed)
+		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"0", "1", "2"}) || collapsed == 0 {
+			t.Errorf("sent %q, %v changes collapsed", got, collapsed)
+		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
-// fold applies messages to a state, a tracker of rollouts and perhaps a tracker of revisions, as the hub does.
+// fold applies messages to a state, a tracker of rollouts and perhaps a tracker of revisions.
 type fold struct {
 	state     *flow.State
 	rollouts  *rollout.Tracker

@@ -13,7 +13,7 @@ const (
 	kindSource        = "source" // any of sourceKinds
 )
 
-// Facts has the fields of a node's meta that matter for revisions (docs/meta.md). Its strings share memory with the node.
+// Facts has the fields of a node's meta that matter for revisions (docs/meta.md). Its strings may share memory with the node.
 type Facts struct {
 	Kind, Namespace, URL, Ref string
 	Revision                  string // of a source: current; of a Kustomization: last applied
@@ -27,7 +27,7 @@ type Facts struct {
 	UpdatedAt, ChangedSince   int64  // 0: unknown
 }
 
-// ReadFacts reads the facts of a node in one pass over its meta.
+// ReadFacts reads the facts of a node.
 func ReadFacts(n *flow.Node) (f Facts) {
 	flow.EachField(n.Meta, func(key, value string) {
 		switch key {

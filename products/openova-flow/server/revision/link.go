@@ -12,8 +12,7 @@ type Links struct {
 	template string // of other hosts
 }
 
-// errTemplate is the error of a template that can't be used.
-var errTemplate = errors.New("not an https URL with the placeholder {commit}; {host} and {path} are the others")
+var errTemplate = errors.New("not an https URL with the placeholder {commit} in its path; the other placeholders are {host} and {path}")
 
 // linksOfHosts are the templates of known hosts.
 var linksOfHosts = map[string]string{
@@ -45,7 +44,8 @@ func fill(template, host, path, commit string) string {
 	return strings.NewReplacer("{host}", host, "{path}", path, "{commit}", commit).Replace(template)
 }
 
-// Commit returns the URL of a commit of a Git repository; empty if the host is unknown, or if the repository's URL or the commit is invalid.
+// Commit returns the URL of a commit of a Git repository; empty if the host is unknown and l has no template, or if the repository's URL or the commit is
+// invalid.
 func (l Links) Commit(repository, commit string) string {
 	host, path := address(repository)
 	if strings.HasPrefix(repository, "oci://") || !hostSyntax.MatchString(host) || path == "" || !IsDigest(commit) {
@@ -64,6 +64,5 @@ func (l Links) Commit(repository, commit string) string {
 		}
 	}
 	u := url.URL{Path: "/" + path}
-	link := fill(template, host, strings.TrimPrefix(u.EscapedPath(), "/"), commit)
-	return link
+	return fill(template, host, strings.TrimPrefix(u.EscapedPath(), "/"), commit)
 }

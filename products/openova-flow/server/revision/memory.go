@@ -39,7 +39,7 @@ type SavedRelease struct {
 	Source        string `json:"source,omitempty"`   // id of the source that had this revision
 }
 
-// SavedRevision is a revision.
+// SavedRevision is a Revision in a Memory.
 type SavedRevision struct {
 	Key       string      `json:"key"`
 	Revision  string      `json:"revision"`
@@ -51,7 +51,7 @@ type SavedRevision struct {
 	Parts     []SavedPart `json:"parts,omitempty"` // by source
 }
 
-// SavedPart is a revision in one source.
+// SavedPart is a Region of a Revision in a Memory.
 type SavedPart struct {
 	Source    string   `json:"source"`
 	Region    string   `json:"region,omitempty"`
@@ -61,7 +61,7 @@ type SavedPart struct {
 	Ended     *Ended   `json:"ended,omitempty"`
 }
 
-// Memory returns the state of the tracker that the nodes do not contain.
+// Memory returns the Memory of the tracker.
 func (t *Tracker) Memory() Memory {
 	m := Memory{Sources: make(map[string]SavedSource), Kustomizations: make(map[string]SavedKustomization), Releases: make(map[string]SavedRelease)}
 	for id, s := range t.sources {
@@ -100,7 +100,7 @@ func (t *Tracker) Memory() Memory {
 	return m
 }
 
-// unsaved returns the last change of a release that a Memory omits: its last run.
+// unsaved returns the last change of a release if it is the last run. A Memory omits it, since the node has its time.
 func (r *release) unsaved() SavedRelease {
 	return SavedRelease{ChangedAt: r.startedAt, HasRun: r.startedAt != 0}
 }
@@ -115,8 +115,8 @@ func (r *tracked) saved() SavedRevision {
 	return s
 }
 
-// Resume restores the tracker of a flow from its nodes g and the memory m. It ignores the sources, Kustomizations and releases of m that the nodes lack; a
-// revision that only such sources had becomes a past one. If m is zero, because an earlier version wrote none, the tracker observes the nodes for the first
+// Resume restores the tracker of a flow from its nodes g and the memory m. It ignores sources, Kustomizations and releases of m that g neither has nor names;
+// a revision that only such sources had becomes a past one. If m is zero, because an earlier version wrote none, the tracker observes the nodes for the first
 // time, at the time at.
 func Resume(m Memory, g interface{ EachNode(f func(flow.Node) bool) }, at int64) *Tracker {
 	t := NewTracker()

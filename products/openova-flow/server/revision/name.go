@@ -9,7 +9,7 @@ import (
 // Name is a revision as Flux writes it (main@sha1:0123…, 1.2.3@sha256:…, sha256:…), or a part of one.
 type Name struct {
 	Ref    string // branch, tag or chart version; empty if unknown
-	Digest string // hexadecimal, at least minDigest digits of it; empty if unknown
+	Digest string // commit or digest, or its first digits, in lower case; empty if unknown
 }
 
 // minDigest is how many digits of a commit or digest are enough to identify it.
@@ -21,7 +21,7 @@ var (
 )
 
 // ParseName reads what a person asks for: a commit or at least 7 digits of it, branch@sha1:commit, an OCI digest or tag, or a chart version. Another
-// name, such as HEAD, becomes a Ref, which a Git repository may resolve.
+// name, such as HEAD, becomes a Ref.
 func ParseName(text string) (Name, error) {
 	n := ReadName(text)
 	switch {
@@ -34,7 +34,7 @@ func ParseName(text string) (Name, error) {
 	return n, nil
 }
 
-// ReadName reads a revision that Flux wrote. Any other text becomes a Ref.
+// ReadName reads a revision that Flux wrote, or a commit alone. Any other text becomes a Ref.
 func ReadName(text string) Name {
 	ref, digest, both := strings.Cut(text, "@")
 	if !both {

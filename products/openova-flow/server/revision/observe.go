@@ -20,7 +20,7 @@ func (t *Tracker) sourceAt(id, region string) *source {
 	return s
 }
 
-// cloned returns a copy whose strings are not parts of a message, which would stay in memory with them. It reuses those of before that are equal.
+// cloned returns a copy of s. Its strings are equal ones of before, or copies: a part of a message would keep the message in memory.
 func (s Source) cloned(before Source) Source {
 	return Source{flow.Keep(s.Kind, before.Kind), flow.Keep(s.Namespace, before.Namespace), flow.Keep(s.Name, before.Name), flow.Keep(s.URL, before.URL), flow.Keep(s.Ref, before.Ref)}
 }
@@ -39,7 +39,7 @@ func (t *Tracker) putSource(n *flow.Node, f *Facts, arrival int64) {
 	t.setRevision(s, strings.Clone(f.Revision), f.Origin, f.UpdatedAt, arrival)
 }
 
-// identity returns what the source follows, which is equal for equal sources. Without a URL it is the id, which no other source has.
+// identity returns a text that is equal for equal sources: Follows or, without a URL, the id.
 func (s *source) identity() string { return cmp.Or(s.Follows(), s.id) }
 
 func (t *Tracker) putKustomization(n *flow.Node, f *Facts, arrival int64) {
@@ -80,7 +80,6 @@ func (t *Tracker) putKustomization(n *flow.Node, f *Facts, arrival int64) {
 	}
 }
 
-// take reads the facts of the Kustomization from its node.
 func (k *kustomization) take(n *flow.Node, f *Facts) {
 	k.ready, k.failed = n.Status == flow.StatusSucceeded, n.Status == flow.StatusFailed
 	k.startedAt, k.endedAt = n.StartedAt.Ms(), n.EndedAt.Ms()
@@ -174,7 +173,6 @@ func (f *Facts) matters(region string) bool {
 	return f.applier(region) != "" || f.SourceID(region) != ""
 }
 
-// take reads the facts of the release from its node.
 func (r *release) take(n *flow.Node, f *Facts) {
 	r.ready, r.failed = n.Status == flow.StatusSucceeded && f.Observed >= f.Generation, n.Status == flow.StatusFailed
 	r.startedAt, r.endedAt, r.generation, r.chartFrom = n.StartedAt.Ms(), n.EndedAt.Ms(), f.Generation, flow.Keep(f.ChartFrom, r.chartFrom)
@@ -252,7 +250,6 @@ func (t *Tracker) forget(id string, arrival int64, but string) {
 	}
 }
 
-// unsetApplier removes the applier of a release.
 func (t *Tracker) unsetApplier(r *release) {
 	if k := r.applier; k != nil {
 		delete(k.releases, r.id)
@@ -261,7 +258,6 @@ func (t *Tracker) unsetApplier(r *release) {
 	}
 }
 
-// unsetChart removes the chart of a release.
 func (t *Tracker) unsetChart(r *release) {
 	if s := r.chart; s != nil {
 		delete(s.charts, r.id)
@@ -270,7 +266,6 @@ func (t *Tracker) unsetChart(r *release) {
 	}
 }
 
-// unsetSource removes the source of a Kustomization.
 func (t *Tracker) unsetSource(k *kustomization, arrival int64) {
 	if s := k.source; s != nil {
 		if !s.node && len(s.kusts) == 1 { // no Kustomization tries its revision any more

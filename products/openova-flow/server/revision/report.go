@@ -55,10 +55,10 @@ type Region struct {
 	Applied        int       `json:"applied"`                  // Kustomizations of the source that have applied it
 	Of             int       `json:"of"`                       // Kustomizations of the source
 	Kustomizations []string  `json:"kustomizations,omitempty"` // the first that have not applied it
-	Changed        int       `json:"changed"`                  // releases that it changed; of them:
+	Changed        int       `json:"changed"`                  // releases that it changed and that exist; of them:
 	Ready          int       `json:"ready"`
 	Failed         int       `json:"failed"`
-	Releases       []string  `json:"releases,omitempty"` // the first of them
+	Releases       []string  `json:"releases,omitempty"` // the first that it changed, also those that were deleted since
 	RootCauses     []string  `json:"rootCauses,omitempty"`
 	OvertakenBy    string    `json:"overtakenBy,omitempty"`
 	Stale          bool      `json:"stale,omitempty"` // the region is stale, so this may be an old state
@@ -91,7 +91,6 @@ type inputs struct {
 	chartDone bool     // a chart was built from this revision
 }
 
-// inputs collects the objects that the state of a part of the source depends on.
 func (s *source) inputs(t *Tracker, p *part) *inputs {
 	in := &inputs{kusts: slices.Sorted(maps.Keys(s.kusts))}
 	for _, id := range in.kusts {
@@ -170,8 +169,8 @@ func (s *source) outcome(t *Tracker, p *part) *Ended {
 
 func first(ids []string, most int) []string { return slices.Clone(ids[:min(most, len(ids))]) }
 
-// Revisions returns the revisions that match, newest first, at most limit. Judge has to complete those that a source has. Later changes of the tracker do not
-// affect the result.
+// Revisions returns the revisions that match (nil: all), newest first, at most limit. match gets them without Regions. Judge has to complete those that a
+// source has. Later changes of the tracker do not affect the result.
 func (t *Tracker) Revisions(match func(*Revision) bool, limit int) []Revision {
 	all := make([]*tracked, 0, len(t.revisions))
 	for _, r := range t.revisions {
@@ -239,7 +238,7 @@ func (r *tracked) head() Revision {
 	return one
 }
 
-// next returns the id of the revision that the last source moved on to.
+// next returns the id of the revision to which the last source moved on; empty if the sources were deleted.
 func (r *tracked) next() (id string) {
 	at := int64(0)
 	for _, name := range slices.Sorted(maps.Keys(r.parts)) {
@@ -265,7 +264,7 @@ func (t *Tracker) region(p *part) Region {
 	} else {
 		in := t.sources[p.source].inputs(t, p)
 		g.inputs, g.Applied, g.Of, g.Kustomizations = in, len(in.kusts)-len(in.pending), len(in.kusts), first(in.pending, listKustomizations)
-		g.EndedAt = flow.At(max(p.firstSeen, p.appliedAt, in.endedAt)) // Judge removes it unless the state is Done
+		g.EndedAt = flow.At(max(p.firstSeen, p.appliedAt, in.endedAt)) // Judge keeps this only if the state is Done
 		g.Changed = len(in.releases)
 	}
 	if g.Of > 0 && g.Applied == g.Of && p.appliedAt != 0 {

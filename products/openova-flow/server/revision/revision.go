@@ -36,8 +36,8 @@ const (
 	// keepRegions limits the sources of one revision, keepChanges the changed releases of each of them.
 	keepRegions, keepChanges = 1000, 1000
 
-	// afterApplied, in milliseconds, is the longest time from a Kustomization's success to the beginning of a change of a release. A release is late if it
-	// depends on others, or if its values are in a ConfigMap, which does not change its generation.
+	// afterApplied, in milliseconds, is the longest time from a Kustomization's success to the beginning of a change of a release. A release changes late if it
+	// depends on others, or if its values are in a ConfigMap: that does not change its generation.
 	afterApplied = 15 * 60_000
 	// afterChart, in milliseconds, is the longest time from a source's new revision to the run of a release with a chart from it: HelmCharts are built at
 	// intervals.
@@ -231,7 +231,7 @@ func (t *Tracker) of(s *source, revision string) *part {
 	return nil
 }
 
-// setRevision records that a source has a revision.
+// setRevision records that a source has a revision. If the revision has keepRegions sources already, it records only that the source has left its old one.
 func (t *Tracker) setRevision(s *source, revision, origin string, at, arrival int64) {
 	if at == 0 || s.part != nil && at <= s.part.firstSeen {
 		at = arrival
@@ -374,7 +374,7 @@ func (t *Tracker) Bytes() int64 {
 	return t.bytes + sourceBytes*int64(len(t.sources)) + kustBytes*int64(len(t.kusts)) + releaseBytes*int64(len(t.releases))
 }
 
-// change records that a part has changed a release, perhaps not for the first time.
+// change records that a part has changed a release, perhaps not for the first time. It does nothing if the part has changed keepChanges other releases.
 func (t *Tracker) change(p *part, r *release) {
 	c := Change{ID: r.id, At: r.changedAt}
 	if r.hasRun {

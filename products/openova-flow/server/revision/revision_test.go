@@ -24,7 +24,7 @@ const (
 	c = "main@sha1:cccccccccccccccccccccccccccccccccccccccc"
 )
 
-// harness feeds a tracker as the hub does: fold first, then observe. Times are seconds.
+// harness folds changes of nodes, then has trackers observe them. Times are seconds.
 type harness struct {
 	t      *testing.T
 	state  *flow.State

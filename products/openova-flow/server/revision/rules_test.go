@@ -35,8 +35,8 @@ func pushedTo(t *testing.T) *harness {
 	return w
 }
 
-// TestTracker_ReleasesThatItChanged observes one release after the Kustomization has applied b; b has changed it or not.
-func TestTracker_ReleasesThatItChanged(t *testing.T) {
+// TestTracker_ChangedReleases observes one release after the Kustomization has applied b; b has changed it or not.
+func TestTracker_ChangedReleases(t *testing.T) {
 	since := func(at int64) map[string]any { return map[string]any{"changedSince": at * second} }
 	for _, c := range []struct {
 		name string
@@ -212,7 +212,7 @@ func TestTracker_NewReleaseWaits(t *testing.T) {
 }
 
 // A revision is done only when everything that it changed is ready at its newest generation.
-func TestTracker_NotDoneYet(t *testing.T) {
+func TestTracker_RollingOutUntilAllIsReady(t *testing.T) {
 	judged := func(judgement map[string]any) map[string]any { return map[string]any{"judgement": judgement} }
 	for _, c := range []struct {
 		name string
@@ -283,7 +283,7 @@ func TestTracker_Charts(t *testing.T) {
 	w = newHarness(t)
 	w.put(100, own(1, "succeeded", 15, 18, "", nil))
 	if m := w.track.Memory(); len(m.Sources)+len(m.Releases) != 0 {
-		t.Errorf("it remembers %+v", m)
+		t.Errorf("Memory is %+v, want no sources and releases", m)
 	}
 	w.put(101, source("r1", a, 10))
 	w.put(200, source("r1", b, 199))
@@ -328,7 +328,8 @@ func TestTracker_KustomizationWithoutStart(t *testing.T) {
 	w.want(100, "a r1=done 1/1 1+0/1 @33")
 }
 
-// The time at which a Kustomization had applied a revision is the end of its run, or the arrival of the message if its run does not show that.
+// The time at which a Kustomization had applied a revision is the end of its run, or the arrival of the message if its run does not show that; but not before
+// the source had the revision.
 func TestTracker_AppliedAt(t *testing.T) {
 	for _, c := range []struct {
 		name string

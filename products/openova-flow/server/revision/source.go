@@ -2,12 +2,12 @@ package revision
 
 import "strings"
 
-// Kinds of sources whose revisions are deployed. HelmRepository is not one of them: its revision changes with every chart in its index.
 const (
 	kindGit = "GitRepository"
 	kindOCI = "OCIRepository"
 )
 
+// sourceKinds are the kinds of sources whose revisions are followed. HelmRepository is not one of them: its revision changes with every chart in its index.
 var sourceKinds = map[string]bool{kindGit: true, kindOCI: true, "Bucket": true, "ExternalArtifact": true}
 
 // Source identifies a source (docs/meta.md) without its region.
@@ -16,10 +16,10 @@ type Source struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
 	URL       string `json:"url,omitempty"`
-	Ref       string `json:"ref,omitempty"` // what it follows in the repository, such as "branch main"
+	Ref       string `json:"ref,omitempty"` // the followed reference, such as "branch main"
 }
 
-// Follows identifies the kind, URL and reference of the source, equal in every region; empty without a URL.
+// Follows returns a text that is equal for sources of equal kind, repository and reference; empty without a URL.
 func (s Source) Follows() string {
 	if s.URL == "" {
 		return ""
@@ -28,7 +28,7 @@ func (s Source) Follows() string {
 	return s.Kind + " " + host + "/" + path + " " + s.Ref
 }
 
-// ByRef reports whether a tag or version in the source's revision identifies it. A branch has the same name at every commit.
+// ByRef reports whether the tag or version in a revision of the source identifies the revision. A branch has the same name at every commit.
 func (s Source) ByRef() bool {
 	switch s.Kind {
 	case kindOCI:

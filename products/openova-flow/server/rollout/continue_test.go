@@ -126,7 +126,7 @@ func TestObserve_UnchangedNodeChangesNothing(t *testing.T) {
 		}
 	}
 	if again == 0 {
-		t.Error("nothing was put again")
+		t.Error("no node was put twice")
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/insight"
 )
 
-// facts are the fields of a node's meta that decide its part in rollouts. Package insight reads the judgement among them.
+// facts are the fields of a node's meta that decide its part in rollouts.
 type facts struct {
 	kind            string
 	applied, wanted string // chart versions
@@ -49,8 +49,8 @@ func readFacts(n *flow.Node, before *facts) (f facts) {
 	return f
 }
 
-// activeUntil returns the instant until which a node is active: its status is running, and its judgement is working, or broken with a
-// retry to come.
+// activeUntil returns the instant until which a node is active: its status counts as running (flow.Worst), and its judgement is working, or
+// broken with a retry to come.
 func activeUntil(status string, j *insight.Judgement) int64 {
 	until := int64(never)
 	if flow.Worst(status) != flow.StatusRunning {

@@ -20,8 +20,8 @@ type Memory struct {
 type Open struct {
 	Rollout
 	Lost    bool  `json:"lost,omitempty"` // a member was deleted before it finished
-	LastEnd int64 `json:"lastEnd"`        // latest end of work, by the nodes' clocks if they give one
-	QuietAt int64 `json:"quietAt"`        // arrival of the message that ended the latest work
+	LastEnd int64 `json:"lastEnd"`        // latest start or end of work, by the nodes' clocks if they give one
+	QuietAt int64 `json:"quietAt"`        // when the latest work ended: arrival of the message, or the time in the judgement
 }
 
 // Memory returns the state of the tracker.

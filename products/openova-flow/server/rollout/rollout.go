@@ -23,18 +23,18 @@ const (
 	Keep = 200
 	// keepMembers is the maximum number of members of a rollout.
 	keepMembers = 50_000
-	// keepBytes limits the memory of the ended rollouts, except the newest, so that a huge flow keeps fewer.
+	// keepBytes limits the memory of the ended rollouts. The newest is kept anyway.
 	keepBytes = 12 << 20
 	// Maximum length of AlreadyBroken, in all and for each region, so that one region cannot displace another from the list.
 	keepBroken, keepBrokenOfRegion = 2000, 200
 )
 
-// Outcomes of a rollout.
+// Outcomes of a rollout. A member that has become a container counts only if it failed.
 const (
 	Running    = "running"    // it has not ended
-	Succeeded  = "succeeded"  // every member succeeded, and every Kustomization of the flow is ready
+	Succeeded  = "succeeded"  // every member succeeded, and every Kustomization of the flow is ready or suspended
 	Failed     = "failed"     // a member failed
-	Incomplete = "incomplete" // no member failed, but one did not finish, or a Kustomization is not ready
+	Incomplete = "incomplete" // no member failed, but one did not finish, or a Kustomization is neither ready nor suspended
 )
 
 // Rollout is one rollout. Times are Unix milliseconds.
@@ -43,7 +43,7 @@ type Rollout struct {
 	StartedAt     int64     `json:"startedAt"`
 	EndedAt       flow.Time `json:"endedAt,omitzero"` // absent while it is open
 	Outcome       string    `json:"outcome"`
-	Members       []Member  `json:"members"`       // nodes that ran or waited in it, in the order in which they joined
+	Members       []Member  `json:"members"`       // nodes that ran or waited in it, in the order in which they joined; limited by keepMembers
 	AlreadyBroken []string  `json:"alreadyBroken"` // ids of nodes that had failed before it began and did not run in it; limited by keepBroken and keepBrokenOfRegion
 }
 
@@ -94,8 +94,8 @@ type openRollout struct {
 	broken  []string       // becomes AlreadyBroken; sorted
 	bytes   int64          // of the members
 	lost    bool           // a member was deleted before it finished
-	lastEnd int64          // latest end of work, by the nodes' clocks if they give one
-	quietAt int64          // arrival of the message that ended the latest work
+	lastEnd int64          // see Open
+	quietAt int64          // see Open
 }
 
 // NewTracker returns the tracker of a flow without nodes.
@@ -171,7 +171,6 @@ func (t *Tracker) Observe(g Graph, arrival int64, put []flow.Node, deleted []str
 	}
 }
 
-// setNode replaces the track of a node.
 func (t *Tracker) setNode(now *track, arrival int64) {
 	if was := t.nodes[now.id]; was != nil && was.unready() {
 		t.unreadyKustomizations--
@@ -185,7 +184,6 @@ func (t *Tracker) setNode(now *track, arrival int64) {
 	}
 }
 
-// removeNode removes a deleted node.
 func (t *Tracker) removeNode(id string, arrival int64) {
 	was := t.nodes[id]
 	if was == nil {
@@ -213,7 +211,6 @@ func (t *Tracker) member(id string) *Member {
 	return nil
 }
 
-// startRun processes the start of a run.
 func (t *Tracker) startRun(g Graph, n *track, versionFrom string, arrival int64) {
 	start := n.startedAt.Ms()
 	if t.open != nil && len(t.active) == 0 && start-t.open.lastEnd >= Quiet.Milliseconds() {
@@ -311,7 +308,7 @@ func (t *Tracker) stop(n *track, arrival int64) {
 	}
 }
 
-// settle removes the nodes from active that their judgement makes inactive by an instant.
+// settle makes the nodes inactive whose judgement ends their work by an instant.
 func (t *Tracker) settle(at int64) {
 	if at < t.idleFrom {
 		return
@@ -448,7 +445,7 @@ func (t *Tracker) outcome(o *openRollout) string {
 }
 
 // Rollouts returns the rollouts at instant now (Unix milliseconds), newest first. The result must not be changed, since
-// the tracker shares the ended rollouts. A call changes nothing: later results do not depend on it.
+// the tracker shares the ended rollouts. A call does not affect later results.
 func (t *Tracker) Rollouts(now int64) []Rollout {
 	c := t.copy()
 	c.settle(now)

@@ -19,7 +19,7 @@ const (
 	day    = 24 * 60 * minute
 )
 
-// bench applies messages as the hub does: fold first, then observe.
+// bench folds changes, then has the tracker observe them.
 type bench struct {
 	t     *testing.T
 	state *flow.State
@@ -317,7 +317,6 @@ func TestTracker_ContainsOfAnotherRegionRemovesNoMember(t *testing.T) {
 	b.want(9*second+minute, "1-9 failed [fsn1/a=succeeded, hel1/cilium=failed]")
 }
 
-// TestTracker_LimitsMembers has a rollout with one more release than the limit of members.
 func TestTracker_LimitsMembers(t *testing.T) {
 	const most = 50_000
 	b := newBench(t)

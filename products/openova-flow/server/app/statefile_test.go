@@ -82,8 +82,8 @@ func TestStateFile_SavesChangesEveryMinute(t *testing.T) {
 	})
 }
 
-// TestStateFile_NumbersIncreaseWhenTheClockDoesNot kills a server several times, with the clock standing still.
-func TestStateFile_NumbersIncreaseWhenTheClockDoesNot(t *testing.T) {
+// TestStateFile_SequenceNumbersIncreaseWhenTheClockDoesNot kills a server several times.
+func TestStateFile_SequenceNumbersIncreaseWhenTheClockDoesNot(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "flows.state")
 	now := time.UnixMilli(1_000_000)
 	last := int64(0)
@@ -235,20 +235,21 @@ func TestLoad_UnusableFiles(t *testing.T) {
 	}
 }
 
-// TestLoad_FileWithoutReadPermission starts with a valid state that the server may not read. It must not be called foreign or be renamed.
+// TestLoad_FileWithoutReadPermission: a valid state that the server may not read is neither called foreign nor renamed.
 func TestLoad_FileWithoutReadPermission(t *testing.T) {
-	if os.Getuid() == 0 {
-		t.Skip("root may read every file")
-	}
-	path := filepath.Join(t.TempDir(), "s")
+	dir := t.TempDir()
+	t.Chdir(dir) // another user need not have access to the parents of dir
+	path := "s"
 	h := hub.New(hub.Config{})
 	put(t, h, "a")
 	(&stateFile{path: path, hub: h, log: slog.New(slog.DiscardHandler)}).save()
-	if err := os.Chmod(path, 0); err != nil {
+	if err := errors.Join(os.Chmod(dir, 0o777), os.Chmod(path, 0)); err != nil {
 		t.Fatal(err)
 	}
 	f := &stateFile{path: path, hub: hub.New(hub.Config{}), log: slog.New(slog.DiscardHandler)}
-	if err := f.load(); !errors.Is(err, fs.ErrPermission) || errors.Is(err, errForeign) {
+	var err error
+	unprivileged(t, func() { err = f.load() })
+	if !errors.Is(err, errNotOpened) || !errors.Is(err, fs.ErrPermission) || errors.Is(err, errForeign) {
 		t.Errorf("load: %v", err)
 	}
 	if _, err := os.Lstat(path); err != nil || f.hub.Stats.StatesSetAside.Load() != 0 {

@@ -1,5 +1,4 @@
-// Package app assembles the whole server: the hub, its HTTP surface and the page. Programs other than openova-flow-server may run
-// it too.
+// Package app assembles the whole server: the hub, its HTTP surface and the page.
 package app
 
 import (
@@ -33,10 +32,10 @@ type Log interface {
 type Config struct {
 	Hub         hub.Config
 	HTTP        httpapi.Config // Serve overwrites Page, Auth, Loopback and Logger
-	TokensFile  string         // callers and their permissions (package auth); empty: no access control, and only loopback is served
-	Insecure    bool           // serve other addresses without a tokens file
+	TokensFile  string         // callers and their permissions (package auth); empty: no access control, and another address than loopback is an error
+	Insecure    bool           // allow other addresses without a tokens file
 	TLSCertFile string         // PEM certificate chain; empty: no TLS. Read again when it changes
-	TLSKeyFile  string         // its key
+	TLSKeyFile  string         // its PEM key. Read again when it changes
 	StateFile   string         // keeps the flows over a restart; see CheckStateFile. Empty: flows are lost
 	Log         Log            // orders and stores changes of flows; not together with StateFile. Nil: flows are in memory
 	// FrameAncestors are the pages that may show the server's page in a frame: "none", or "self" and origins such as https://*.example.com. Default: "self".
@@ -45,8 +44,8 @@ type Config struct {
 	Logger         *slog.Logger  // default: slog.Default()
 }
 
-// Serve serves on a listener until ctx ends. Then it drains: readiness ends first, streams end after a whole frame, and requests in flight
-// finish. It closes the listener.
+// Serve serves on a listener until ctx ends, or until the listener or the Log fails, which is the error. Then it drains: readiness ends first, then streams
+// end after a whole frame, and requests in flight have shutdownTimeout to finish. It closes the listener, also if it fails to start.
 func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 	if cfg.HTTP.BasePath == "" {
 		cfg.HTTP.BasePath = "/"

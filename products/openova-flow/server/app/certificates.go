@@ -38,7 +38,7 @@ func (c *certificates) stat() (s [2]fileStamp, err error) {
 	return s, nil
 }
 
-// load reads the pair if the files have changed. While certificate and key do not match, the previous pair stays in use.
+// load reads the pair if the files have changed. If that fails, such as while certificate and key do not match, the previous pair stays in use.
 func (c *certificates) load() error {
 	stamp, err := c.stat()
 	if err != nil || stamp == c.stamp {

@@ -27,7 +27,7 @@ type stateFile struct {
 	saved int64 // hub.Changes at the last save
 }
 
-// CheckStateFile returns nil if a state file can be written, else the reason. It changes nothing.
+// CheckStateFile returns nil if a state file can be written, else the reason. It creates and removes a temporary file beside it.
 func CheckStateFile(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return errors.New("not a regular file")
@@ -75,7 +75,7 @@ func (f *stateFile) load() error {
 	}
 	f.hub.Load(state)
 	f.log.Info("state loaded", "file", f.path, "flows", len(state.Flows), "took", time.Since(began).Round(time.Millisecond))
-	if f.hub.LastSeq() > clock+int64(len(state.Flows)) { // the numbers are ahead of the clock, so another start would assign the same ones again
+	if f.hub.LastSeq() > clock+int64(len(state.Flows)) { // the sequence numbers are ahead of the clock, so another start would assign the same ones again
 		f.save()
 	}
 	return nil
@@ -110,7 +110,7 @@ func (f *stateFile) read() (*record.SavedState, error) {
 	return f.hub.ReadState(buffered)
 }
 
-// unusable renames an unusable state. It returns an error if the file is not the server's, or must not be renamed.
+// unusable renames an unusable state, or returns an error that says why it does not.
 func (f *stateFile) unusable(configured string, reason error) error {
 	const move = "move it away, or name another file in FLOW_SERVER_STATE_FILE"
 	switch {

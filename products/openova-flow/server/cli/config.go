@@ -100,7 +100,7 @@ var commonSettings = []common{
 		c.app.StateFile = v
 		return nil
 	}},
-	duration("FLOW_SERVER_WRITE_TIMEOUT", httpDefault.WriteTimeout, time.Second, time.Hour, "time after which a stream whose client receives nothing is closed", func(c *config, d time.Duration) { c.app.HTTP.WriteTimeout = d }),
+	duration("FLOW_SERVER_WRITE_TIMEOUT", httpDefault.WriteTimeout, time.Second, time.Hour, "time after which a client that receives nothing of a stream or a large answer is disconnected", func(c *config, d time.Duration) { c.app.HTTP.WriteTimeout = d }),
 	duration("FLOW_SERVER_READ_TIMEOUT", httpDefault.ReadTimeout, time.Second, time.Hour, "limit for receiving a request's body", func(c *config, d time.Duration) { c.app.HTTP.ReadTimeout = d }),
 	duration("FLOW_SERVER_DRAIN_DELAY", time.Second, 0, 5*time.Second, "time between /readyz answering 503 and the closing of connections on shutdown", func(c *config, d time.Duration) { c.app.DrainDelay = d }),
 	{"FLOW_SERVER_STREAM_MODE", "auto", "auto or portable", "how streams are written: auto uses the fast path for HTTP/1.1 without TLS on Linux, portable always uses net/http", func(c *config, v string) error {
@@ -150,7 +150,7 @@ func duration(env string, def, low, high time.Duration, help string, set func(*c
 	}}
 }
 
-// shortened returns a duration without zero parts: 72h and not 72h0m0s.
+// shortened returns a duration without zero parts at its end: 72h and not 72h0m0s.
 func shortened(d time.Duration) string {
 	text := d.String()
 	for _, zero := range []string{"m0s", "h0m"} {

@@ -25,7 +25,7 @@ type Program struct {
 
 	Settings []Setting // in addition to those of every server
 
-	// Prepare completes the configuration before serving starts. The returned release, which may be nil, is called after serving has ended.
+	// Prepare completes the configuration before serving starts. If it succeeds, the returned release, which may be nil, is called before Run returns.
 	Prepare func(context.Context, *app.Config) (release func(), err error)
 }
 
@@ -47,7 +47,7 @@ func (p Program) settings(c *config) []Setting {
 	return append(all, p.Settings...)
 }
 
-// Main runs the program and exits the process.
+// Main runs the program. If it fails, Main ends the process: with an ExitCode, or after an error message with 2.
 func (p Program) Main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once

@@ -36,13 +36,13 @@ func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 	}
 }
 
-// firstWrite collects the output of a command and calls ended at the first write.
-type firstWrite struct {
+// endingWrites collects the output of a command and calls ended after each write.
+type endingWrites struct {
 	bytes.Buffer
 	ended func()
 }
 
-func (s *firstWrite) Write(b []byte) (int, error) {
+func (s *endingWrites) Write(b []byte) (int, error) {
 	defer s.ended()
 	return s.Buffer.Write(b)
 }
@@ -53,7 +53,7 @@ func TestWait_HidesTheURLOfARedirect(t *testing.T) {
 	defer srv.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	output := &firstWrite{ended: cancel}
+	output := &endingWrites{ended: cancel}
 	err := (Program{Name: "p"}).Run(ctx, []string{"wait", "--flow=F", "--timeout=1m", "--url=" + srv.URL}, func(string) string { return "" }, io.Discard, output)
 	if err == nil || strings.Contains(output.String(), "hidden") || !strings.Contains(output.String(), srv.Listener.Addr().String()) {
 		t.Errorf("%v, %s", err, output)

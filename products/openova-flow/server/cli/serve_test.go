@@ -8,7 +8,6 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/app"
 )
 
-// TestServe_PrepareWithoutRelease serves with a Prepare that returns no release.
 func TestServe_PrepareWithoutRelease(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	p := Program{Name: "p", Prepare: func(context.Context, *app.Config) (release func(), err error) {

@@ -152,7 +152,7 @@ func (w *waiting) validate(since, repo string) error {
 	return err
 }
 
-// open creates the file of a report, if path is set.
+// open opens or creates the file of a report, if path is set.
 func (w *waiting) open(path string, mode int, write func(*gate.Answer, io.Writer, string) error) error {
 	if path == "" {
 		return nil
@@ -204,7 +204,7 @@ func (w *waiting) run(parent context.Context, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// report writes the machine-readable outputs.
+// report writes the reports, and with --output json the answer.
 func (w *waiting) report(a *gate.Answer, exit ExitCode, stdout io.Writer) error {
 	var failures []error
 	for _, r := range w.reports {
@@ -274,7 +274,8 @@ func (p *progress) show(a *gate.Answer, err error) {
 	p.hint(a)
 }
 
-// hint prints the commands that make the sources without the revision fetch it now, once for each set of such sources.
+// hint prints the commands that make the sources without the revision fetch it now, once for each set of such sources. Where a line is updated in place it
+// prints nothing.
 func (p *progress) hint(a *gate.Answer) {
 	var lines []string
 	key := ""
@@ -301,7 +302,7 @@ func (p *progress) end() {
 	}
 }
 
-// isTerminal reports whether w is a terminal.
+// isTerminal reports whether w is a character device, such as a terminal, and TERM is not dumb.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {

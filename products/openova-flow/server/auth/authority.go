@@ -44,8 +44,8 @@ func Unguarded() *Authority {
 // Guarded reports whether there is access control.
 func (a *Authority) Guarded() bool { return a.all == nil }
 
-// Load returns an Authority for a tokens file. It starts no goroutine: call Run to keep it up to date. Keys with a URL are fetched by
-// Run, or when a token first needs them. If log is nil, it uses slog.Default.
+// Load returns an Authority for a tokens file. It starts no goroutine: call Run to keep it up to date. Keys with a URL are fetched by Run, and by the check
+// of a token whose key is unknown. If log is nil, it uses slog.Default.
 func Load(path string, log *slog.Logger) (*Authority, error) {
 	if log == nil {
 		log = slog.Default()
@@ -112,7 +112,7 @@ func (a *Authority) read() {
 	a.readKeys(a.policy.Load())
 }
 
-// readKeys reads the key sets that are in files. An unreadable one affects only its own entry.
+// readKeys reads the key sets that are in files. An unusable one affects only its own entry.
 func (a *Authority) readKeys(p *policy) {
 	for _, t := range p.trust {
 		if err := t.keys.load(); err != nil {
@@ -146,7 +146,7 @@ func (a *Authority) readMain() error {
 	return nil
 }
 
-// changed must be called after policy or keys were stored: whoever loads the new generation then also loads the new policy and keys.
+// changed must be called after policy or keys were stored, so that a check that loads the new generation also loads the new policy and keys.
 func (a *Authority) changed() { a.generation.Add(1) }
 
 // policy is a parsed file, and the tokens that were verified with it.
@@ -163,7 +163,7 @@ type trusted struct {
 	keys *keyring
 }
 
-// newPolicy parses the content of the file. Entries with the same keys as before keep the fetched ones.
+// newPolicy parses the content of the file. A trust entry with the name and the key source of a previous one keeps its keys.
 func (a *Authority) newPolicy(data []byte) (*policy, error) {
 	c, err := parseConfig(data)
 	if err != nil {
@@ -231,7 +231,7 @@ func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Denial) 
 	return g, nil
 }
 
-// verify returns the trust entry of a JSON Web Token, one that matches its claims and whose own keys verify it, and when the token expires.
+// verify returns the trust entry that matches the claims of a JSON Web Token and whose keys verify it, and when the token expires.
 func (p *policy) verify(token string, sum [sha256.Size]byte, now time.Time, fetch func(*keyring)) (*trusted, time.Time, *Denial) {
 	if v, ok := p.cache.get(sum, now); ok {
 		return v.entry, v.expires, nil
@@ -344,8 +344,8 @@ type candidate struct {
 	key   key
 }
 
-// verifiedAfter fetches the keys of the entries in unknown, unless another request has done so, and tries again. It returns as soon as
-// one fetch brings the key, so an entry whose URL does not answer does not delay the others.
+// verifiedAfter fetches the keys of the entries in unknown, and tries again after each fetch. It returns as soon as one brings the key, so an entry whose
+// URL does not answer does not delay the others.
 func verifiedAfter(fetch func(*keyring), unknown []*trusted, c *claims, denial *Denial) (*trusted, *keySet, *Denial) {
 	fetched := make(chan *trusted, len(unknown))
 	for _, t := range unknown {

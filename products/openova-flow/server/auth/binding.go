@@ -8,8 +8,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// CheckWrite returns nil if the caller may write the messages to a flow, otherwise a *Denial that names the first element that
-// it may not write.
+// CheckWrite returns nil if the caller may write the messages to a flow, otherwise a *Denial, which names the first foreign element if there is one.
 func (g *Grant) CheckWrite(flowID string, messages []*flow.Message) error {
 	if err := g.check(scopeIngest, "ingest", flowID); err != nil {
 		return err
@@ -108,8 +107,8 @@ func (g *Grant) foreignEnd(k flow.RelKey) (field, id string) {
 	return "toId", k.ToID
 }
 
-// Emitter returns the name under which the hub stores an emitter of the caller: the caller's regions, a slash, and the name in Flow-Emitter. For a caller
-// without regions it is the name alone, after a slash if it contains one, so that it can't equal that of a bound caller.
+// Emitter returns the name under which the hub stores an emitter of the caller: the caller's regions, a slash, and the name in Flow-Emitter. A caller without
+// regions has the name alone; if that contains a slash, another one precedes it, so that it can't equal the name of a bound caller. An empty name stays empty.
 func (g *Grant) Emitter(name string) string {
 	if name == "" || !g.Bound() && !strings.Contains(name, "/") {
 		return name

@@ -42,8 +42,7 @@ type proxyEntry struct {
 	rights rights
 }
 
-// parseConfig parses the tokens file. Its errors name the entry, the field and the allowed values. They repeat no value that may
-// be a secret.
+// parseConfig parses the tokens file. Its errors repeat no value that may be a secret.
 func parseConfig(data []byte) (*config, error) {
 	v, err := parseJSON(data)
 	if err != nil {

@@ -41,7 +41,7 @@ func TestParseConfig(t *testing.T) {
 		{"a list", []int{}, "must be a JSON object"},
 		{"nothing in it", object{}, "no caller would be allowed"},
 		{"empty lists", object{"tokens": []int{}, "trust": []int{}}, "no caller would be allowed"},
-		{"tokens null", object{"tokens": object{}}, "tokens"},
+		{"an object of tokens", object{"tokens": object{}}, "tokens"},
 		{"an unknown key", object{"token": []int{}}, "token"},
 		{"an unknown key of an entry", tokens(object{"scope": "read"}), "tokens[0].scope"},
 		{"a key in another case", tokens(object{"Regions": []string{"x"}}), "tokens[0].Regions"},

@@ -13,7 +13,7 @@ import (
 const CookieName = "__Host-openova-flow"
 
 const (
-	maxCookie = 4000 // bytes; browsers drop longer ones
+	maxCookie = 4000 // bytes; browsers drop a cookie whose name and value exceed 4096
 	maxUser   = 128  // bytes
 )
 

@@ -37,7 +37,7 @@ var Reasons = [...]Reason{NoCredential, Malformed, Unknown, Algorithm, Issuer, A
 type Denial struct {
 	Reason Reason
 	Name   string // of the caller; empty if unknown
-	Field  string // of the message, such as nodes[3].region; empty if it is not about an element
+	Field  string // of the message, such as nodes[3].region, or region for a claim; empty if it is about neither
 	Line   int    // of the batch, from 1; 0 without a batch
 	Detail string // what is wrong, for a person
 

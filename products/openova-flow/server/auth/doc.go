@@ -9,8 +9,8 @@
 //     removal of a key from a jwksURL is noticed at the next fetch, after at most ten minutes if that succeeds.
 //   - The keys of a trust entry verify tokens for that entry alone. Clusters often share an issuer's name, so a token belongs to the
 //     entry whose own key verifies it.
-//   - One request verifies at most eight signatures, whatever its token says: by the keys that the token names (kid) first, then by keys
-//     without a kid, which RFC 7517 allows. A token without a kid is denied if several entries, or several keys of one, fit it.
+//   - One check of a token verifies at most eight signatures: by the keys that the token names (kid) first, then by keys without a kid, which RFC
+//     7517 allows. A token without a kid is denied if several entries, or several keys of one, fit it.
 //   - No lock is held during a fetch, and a fetch delays only tokens that the fetched keys may verify.
 //   - No log line, error or printed value of this package contains a token. The log has the names of known tokens and, of a denied JSON Web
 //     Token, its unverified issuer, audience, subject and kid.

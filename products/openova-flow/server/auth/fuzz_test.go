@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// FuzzConfig checks that an accepted file has the properties that the package relies on, and the values that encoding/json reads.
+// FuzzConfig checks that an accepted file has the properties that the package relies on, and the entries that encoding/json reads.
 func FuzzConfig(f *testing.F) {
 	f.Add([]byte(asJSON(f, validConfig())))
 	f.Add([]byte(`{"tokens":[{"name":"a","sha256":"` + Hash("1") + `","scopes":["ingest"],"flows":["x"],"regions":["b","a"]}]}`))
@@ -146,7 +146,7 @@ func FuzzKeySet(f *testing.F) {
 	})
 }
 
-// FuzzCredential: any headers give a matching credential or a denial, and no printed value contains them.
+// FuzzCredential: any headers give a matching credential or a denial, and no printed credential contains a bearer token.
 func FuzzCredential(f *testing.F) {
 	f.Add("Bearer abc", "", "")
 	f.Add("", CookieName+"=abc; "+CookieName+"=def", "10.0.0.1:80")

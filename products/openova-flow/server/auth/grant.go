@@ -66,8 +66,8 @@ func (g *Grant) Scopes() (names []string) {
 // SignedIn returns how the caller authenticated: bearer, cookie or proxy; none without access control.
 func (g *Grant) SignedIn() string { return g.credential.signedIn() }
 
-// Readable returns the patterns of the flows that the caller may read, sorted; only * if it may read all. Callers with equal patterns may read the
-// same flows.
+// Readable returns the patterns of the flows that the caller may read, sorted; only * if it may read all, nil if it may read none. Callers with equal
+// patterns may read the same flows.
 func (g *Grant) Readable() []string {
 	if g.rights.scopes&scopeRead == 0 {
 		return nil

@@ -18,8 +18,7 @@ const (
 	// clockSkew is how far an issuer's clock may be ahead. There is no tolerance for a clock that is behind: a token expires at its
 	// time.
 	clockSkew = 60 * time.Second
-	// maxVerifications limits the keys that one request tries with its token, since callers without a valid credential can cause
-	// verifications.
+	// maxVerifications limits the keys that one check of a token tries, since callers without a valid credential can cause verifications.
 	maxVerifications = 8
 )
 

@@ -18,7 +18,7 @@ import (
 
 const (
 	fetchTimeout = 5 * time.Second
-	fetchGap     = time.Minute      // minimum time between the starts of two fetches from one URL
+	fetchGap     = time.Minute      // minimum time between the starts of two fetches for one keyring
 	fetchEvery   = 10 * time.Minute // how long a removed key may still be accepted if fetches succeed
 )
 

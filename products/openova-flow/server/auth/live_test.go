@@ -82,7 +82,7 @@ func TestSession_EndsWhenRevoked(t *testing.T) {
 		staysOpen(t, stays, time.Hour)
 		stays.Close()
 		if len(a.sessions) > 0 {
-			t.Error("an ended session is still in the Authority")
+			t.Error("a closed or ended session is still in the Authority")
 		}
 	})
 }

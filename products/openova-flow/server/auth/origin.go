@@ -52,7 +52,7 @@ func foreignPage() *Denial {
 }
 
 // fromElsewhere reports whether a page of another origin makes the request, according to the browser: by Sec-Fetch-Site (Fetch Metadata standard) or, in
-// its absence, by a Referer that is neither of this host nor of a listed origin. Programs send neither header.
+// its absence, by a Referer that is neither of this host nor of a listed origin.
 func fromElsewhere(r *http.Request, origins []string) bool {
 	if site := r.Header["Sec-Fetch-Site"]; len(site) > 0 {
 		return len(site) > 1 || site[0] != "same-origin" && site[0] != "none"

@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// Session checks a grant repeatedly during long work that it allows, such as a stream. A nil Session never
-// ends.
+// Session checks a grant repeatedly during long work that it allows, such as a stream. A nil Session never ends; it has no Caller.
 type Session struct {
 	a    *Authority
 	need func(*Grant) error
@@ -35,8 +34,7 @@ func (a *Authority) Open(g *Grant, need func(*Grant) error) *Session {
 // Caller returns the name of the grant at the start of the session.
 func (s *Session) Caller() string { return s.name }
 
-// Then sets the function that is called once when the session ends, or now if it has ended. It replaces the previous one. Run calls f, which must
-// not block.
+// Then sets the function that Run calls once when the session ends, in place of the previous one. If the session has ended, Then calls f. f must not block.
 func (s *Session) Then(f func()) {
 	if s == nil {
 		return
@@ -62,7 +60,7 @@ func (s *Session) Err() error {
 	return s.err
 }
 
-// Close ends the checks: the function of Then is not called any more, and Err does not change.
+// Close ends the checks. Only a check that has begun may still end the session.
 func (s *Session) Close() {
 	if s == nil {
 		return

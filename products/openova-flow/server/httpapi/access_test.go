@@ -102,13 +102,13 @@ func guard(t testing.TB, hc hub.Config, cfg httpapi.Config, more string) *guarde
 	return g
 }
 
-// as is like do, with the token of an entry.
+// as is like do, with the token of an entry and, after the other headers, NDJSON as Content-Type.
 func (g *guarded) as(e entry, method, path, body string, header ...string) answer {
 	g.env.t.Helper()
 	return g.do(method, path, body, append(append(header, "Content-Type", asNDJSON), e.bearer()...)...)
 }
 
-// filled adds some flows, each with a node in two regions, and returns g.
+// filled adds the flows F, team-a and other, each with a node in r1 and one in r2, and returns g.
 func (g *guarded) filled() *guarded {
 	g.env.t.Helper()
 	for _, id := range []string{"F", "team-a", "other"} {
@@ -216,7 +216,6 @@ func TestAccess_EachCallerOnEachRoute(t *testing.T) {
 	}
 }
 
-// TestAccess_BoundTokenWritesOnlyItsRegions tests the answers; the tests of package auth have every kind of foreign write.
 func TestAccess_BoundTokenWritesOnlyItsRegions(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	before := e.as(reader, "GET", "/v1/flows/F/snapshot", "").body
@@ -406,7 +405,7 @@ func TestDenials_AreCountedAndLoggedWithoutTokens(t *testing.T) {
 		e.do("GET", "/v1/flows", "", "Authorization", "Bearer very-secret")
 	}
 	e.do("GET", "/v1/flows", "")
-	e.as(reader, "DELETE", "/v1/flows/F", "") // is logged, though unknown callers have used their share of the log
+	e.as(reader, "DELETE", "/v1/flows/F", "")
 	e.as(admin, "DELETE", "/v1/flows/F/regions/r2", "")
 	e.as(writer, "DELETE", "/v1/flows/F", "")
 	e.as(writer, "DELETE", "/v1/flows/F", "")
@@ -438,7 +437,6 @@ func TestDenials_AreCountedAndLoggedWithoutTokens(t *testing.T) {
 	}
 }
 
-// TestDenials_EachIsCountedAndLogged has each kind of denial once, each at a server of its own.
 func TestDenials_EachIsCountedAndLogged(t *testing.T) {
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<!doctype html>") })
 	cookie := func(caller entry) []string { return []string{"Cookie", auth.CookieName + "=secret-" + caller.name} }

@@ -11,8 +11,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestAnswersAndLog_EchoLittleOfARequest sends requests with a huge value in each place where one is possible. No error and no log line repeats more than
-// a short piece of it.
+// TestAnswersAndLog_EchoLittleOfARequest sends requests with a huge value, each in another place. No error and no log line repeats more than a short piece
+// of it.
 func TestAnswersAndLog_EchoLittleOfARequest(t *testing.T) {
 	const limit = 2 << 10
 	big := strings.Repeat("x", 50_000)
@@ -53,7 +53,7 @@ func TestAnswersAndLog_EchoLittleOfARequest(t *testing.T) {
 		"a region to claim":       {[3]string{"PUT", "/v1/flows/F/regions/" + big, `{"cluster":"a"}`}, nil},
 		"a region to delete":      {[3]string{"DELETE", "/v1/flows/F/regions/" + big, ""}, nil},
 		"a cluster":               {[3]string{"PUT", "/v1/flows/F/regions/r1", `{"cluster":"` + big[:3000] + `"}`}, nil},
-		"a claim that is no JSON": {[3]string{"PUT", "/v1/flows/F/regions/r1", `{"ttlSeconds":"` + big[:3000] + `"}`}, nil},
+		"a TTL that is no number": {[3]string{"PUT", "/v1/flows/F/regions/r1", `{"ttlSeconds":"` + big[:3000] + `"}`}, nil},
 		"a method":                {[3]string{strings.Repeat("X", 5000), "/v1/flows", ""}, nil},
 		"a token":                 {[3]string{"GET", "/v1/flows", ""}, []string{"Authorization", "Bearer " + big}},
 		"a scheme":                {[3]string{"GET", "/v1/flows", ""}, []string{"Authorization", big + " x"}},

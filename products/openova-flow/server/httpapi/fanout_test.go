@@ -215,18 +215,18 @@ func measureStuckSubscriber(t *testing.T, mode string) {
 			}
 		}
 		ratio := float64(p99(with)) / float64(p99(without))
-		t.Logf("%d POST a side: p99 with a stuck reader %v, without %v, ratio %.3f", len(with.took), p99(with), p99(without), ratio)
+		t.Logf("%d POST a side: p99 with a stuck subscriber %v, without %v, ratio %.3f", len(with.took), p99(with), p99(without), ratio)
 		if ratio <= 1.10 {
 			return
 		}
 		if round == rounds {
-			t.Fatal("a stuck reader delays POST")
+			t.Fatal("a stuck subscriber delays POST")
 		}
 	}
 }
 
-// TestStream_ConcurrentSubscribersAndWriters has subscribers connect, stall, disconnect and resume while writers post, delete and create the
-// flow. Those that follow to the end must have the state of the snapshot.
+// TestStream_ConcurrentSubscribersAndWriters has subscribers connect, disconnect and resume while writers post, delete and create the flow. At the end
+// each must have the state of the snapshot.
 func TestStream_ConcurrentSubscribersAndWriters(t *testing.T) {
 	onBothWriters(t, testConcurrentSubscribersAndWriters)
 }

@@ -186,7 +186,6 @@ func TestMetrics_StreamsAreCounted(t *testing.T) {
 	})
 }
 
-// TestMetrics_StreamIsCountedBeforeItsClientSeesTheEnd: when a client sees the end of its stream, the metrics have it as ended.
 func TestMetrics_StreamIsCountedBeforeItsClientSeesTheEnd(t *testing.T) {
 	onBothWriters(t, func(t *testing.T, mode string) {
 		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "").filled()

@@ -90,7 +90,7 @@ func TestSecurityHeaders_OnEveryAnswer(t *testing.T) {
 	})
 }
 
-// filledUnder is like filled, for a server under a prefix.
+// filledUnder adds flow F to a server under a prefix, and returns g.
 func (g *guarded) filledUnder(prefix string) *guarded {
 	g.env.t.Helper()
 	if a := g.as(admin, "POST", prefix+"/v1/flows/F/events", upsertOf("F", "r1/a", "r1")); a.status != 200 {

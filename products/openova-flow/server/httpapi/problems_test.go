@@ -11,7 +11,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// inTrouble is a broken release with hostile text, two releases that wait for it, one of them in another region, and a ready release.
+// inTrouble is a broken node with hostile text, a node that waits for it, a node of another region that waits for that one, and a node that is done.
 const inTrouble = `{"type":"upsert-nodes","nodes":[
 {"id":"r1/a","flowId":"F","label":"a","status":"failed","region":"r1","meta":{"judgement":{"state":"broken","since":1000,"problem":true,"marks":["retrying"],"cause":{"class":"install-failed","sentence":"a *failed*.\u001b[2J <img src=x>\n# b"},"command":["flux","get","it's"]}}},
 {"id":"r1/b","flowId":"F","label":"b","status":"running","region":"r1","meta":{"judgement":{"state":"waiting","gate":"wait","needs":["r1/a"]}}},

@@ -44,7 +44,7 @@ func TestRefused_OneLogLineWithStatusAndField(t *testing.T) {
 	}
 }
 
-// TestRefused_PreconditionIsNoWarning sends a request for another incarnation, as every emitter does when a flow was created meanwhile.
+// TestRefused_PreconditionIsNoWarning sends a request for another incarnation, as an emitter does after the flow was created again.
 func TestRefused_PreconditionIsNoWarning(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "")
 	a := e.do("POST", "/v1/flows/F/events", upsertOf("F", "r1/a", "r1"), append(ofR1.bearer(), "Content-Type", asJSON, "Flow-If-Incarnation", "another")...)

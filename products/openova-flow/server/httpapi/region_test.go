@@ -20,7 +20,7 @@ func (e *env) claim(region, body string) answer {
 	return e.do("PUT", "/v1/flows/F/regions/"+region, body, "Content-Type", asJSON)
 }
 
-// lease claims a region for a cluster.
+// lease claims a region for a cluster, and returns the lease.
 func (e *env) lease(region, cluster string) string {
 	e.t.Helper()
 	a := e.claim(region, `{"cluster":"`+cluster+`"}`)
@@ -41,7 +41,7 @@ func (e *env) lease(region, cluster string) string {
 	return got.Lease
 }
 
-// regionsText returns the event and the regions of a frame as text, without times.
+// regionsText returns the event of a frame, and its regions fsn1 and a/b, as text without times.
 func regionsText(t testing.TB, f frame) string {
 	t.Helper()
 	var r claims.Regions
@@ -97,7 +97,7 @@ func TestClaim_OverHTTP(t *testing.T) {
 			t.Errorf("%s: %s", tt.name, a.body)
 		}
 		if tt.status == 409 && !strings.Contains(a.body, `"holder":"one"`) {
-			t.Errorf("%s: the answer lacks the owner: %s", tt.name, a.body)
+			t.Errorf("%s: the answer lacks the holder: %s", tt.name, a.body)
 		}
 	}
 	isProblem(t, e.do("PUT", "/v1/flows/F/regions/fsn1", `{"cluster":"one"}`, "Content-Type", asNDJSON), 415)

@@ -15,7 +15,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestRevoked_StreamsEnd changes the tokens file while streams are open. The tests of package auth check how soon they end.
+// TestRevoked_StreamsEnd changes the tokens file while streams are open.
 func TestRevoked_StreamsEnd(t *testing.T) {
 	onBothWriters(t, testStreamsEndWithTheirCredential)
 }
@@ -240,7 +240,7 @@ func TestStreamMany_NewlyReadableFlowGetsASnapshot(t *testing.T) {
 				t.Errorf("with an id from after the change it gets %s", got)
 			}
 			e.write([]entry{ofR1, admin}, "")
-			until(t, "the file of before to be read", func() bool { return e.as(ofR1, "GET", "/v1/flows/other/snapshot", "").status == 403 })
+			until(t, "the old file to be read again", func() bool { return e.as(ofR1, "GET", "/v1/flows/other/snapshot", "").status == 403 })
 			news()
 			if _, got := again(after); !strings.Contains(got, "F/snapshot") {
 				t.Errorf("with an id for more flows it gets %s", got)

@@ -29,7 +29,7 @@ func (e *env) exchange(method, target string, header ...string) answer {
 	return answer{resp.StatusCode, resp.Header, body.String()}
 }
 
-// TestRoutes_PathsAreTakenLiterally sends paths that net/http's mux would redirect to their clean form. None is redirected or reaches another route.
+// TestRoutes_PathsAreTakenLiterally: net/http's mux would redirect many of these paths to their clean form.
 func TestRoutes_PathsAreTakenLiterally(t *testing.T) {
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) })
 	for _, base := range []string{"", "/base"} {

@@ -114,7 +114,6 @@ func TestSignIn_RedirectsOnlyBrowsers(t *testing.T) {
 	}
 }
 
-// TestSignIn_NextStaysOnThisServer has values of next that may lead to another server.
 func TestSignIn_NextStaysOnThisServer(t *testing.T) {
 	e := browse(t, "")
 	for next, want := range map[string]string{
@@ -166,7 +165,6 @@ func TestSignIn_PolicyFitsThePage(t *testing.T) {
 	}
 }
 
-// TestCookie_OtherOriginsCannotWrite has all headers with which a browser sends the origin of a request.
 func TestCookie_OtherOriginsCannotWrite(t *testing.T) {
 	e := browse(t, `,"proxy":{"peers":["127.0.0.1"],"header":"X-User","scopes":["admin"],"flows":["*"]}`)
 	message := upsertOf("F", "r1/csrf", "r1")

@@ -111,10 +111,10 @@ func testResume(t *testing.T, mode string) {
 		{"an empty header is absent", fmt.Sprintf("?lastEventId=%d", seqs[3]), []string{"Last-Event-ID", ""}, func() []int64 { return seqs[4:] }},
 		{"nothing missed", "", []string{"Last-Event-ID", "head"}, func() []int64 { return nil }},
 		{"both empty", "?lastEventId=", nil, nil},
-		{"a number from before this incarnation", "", []string{"Last-Event-ID", "17"}, nil},
-		{"a number from the future", "", []string{"Last-Event-ID", "9007199254740000"}, nil},
-		{"no number", "", []string{"Last-Event-ID", "abc"}, nil},
-		{"a negative number", "", []string{"Last-Event-ID", "-5"}, nil},
+		{"a sequence number from before this incarnation", "", []string{"Last-Event-ID", "17"}, nil},
+		{"a sequence number above the last", "", []string{"Last-Event-ID", "9007199254740000"}, nil},
+		{"no sequence number", "", []string{"Last-Event-ID", "abc"}, nil},
+		{"a negative sequence number", "", []string{"Last-Event-ID", "-5"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			head := seqs[len(seqs)-1]
@@ -140,10 +140,10 @@ func testResume(t *testing.T, mode string) {
 		n := len(seqs)
 		resumesWith(t, e.watch(streamF, "Last-Event-ID", fmt.Sprint(seqs[n-11])), seqs[n-10:])
 		if f := e.watch(streamF, "Last-Event-ID", fmt.Sprint(seqs[n-11])).message(); f.event != "snapshot" || f.id != seqs[n] {
-			t.Errorf("a reader that is one message behind the ring gets %+v", f)
+			t.Errorf("a subscriber that is one message behind the ring gets %+v", f)
 		}
 	})
-	t.Run("a number of the incarnation before", func(t *testing.T) {
+	t.Run("a sequence number of the previous incarnation", func(t *testing.T) {
 		old := seqs[len(seqs)-1]
 		e.do("DELETE", "/v1/flows/F", "")
 		e.post(upsert(node("z", "x")))

@@ -16,12 +16,12 @@ const (
 	slow      = 2 * time.Second // maximum duration of a request; the Date of a slower one is too inexact
 )
 
-// Offset is how far the flow server's clock is ahead of the cluster's, in whole seconds; 0 while they agree within five seconds. It begins with the value of
-// Resume. It is measured every minute, and kept until it is wrong by more than five seconds, so that it does not change with small errors of measurement.
-// Its methods may be called from any goroutine.
+// Offset is how far the flow server's clock is ahead of the cluster's, in whole seconds. It begins with the value of Resume. It is measured every minute, and
+// kept until it is wrong by more than five seconds, so that it does not change with small errors of measurement. A new value of at most five seconds counts
+// as 0. Its methods may be called from any goroutine.
 type Offset struct {
-	// Changed is called with each new value, one call at a time, while other calls of Offset's methods wait. It must not call Offset. Set it before the
-	// first answer.
+	// Changed is called with each new value, one call at a time, while other calls of Offset's methods wait. It must not call Offset. Set it before any
+	// method is called.
 	Changed func(time.Duration)
 
 	mu              sync.Mutex
@@ -41,7 +41,7 @@ type reading struct {
 }
 
 // add adds the Date of an answer to a request that took from sent to received. The best estimate is that the Date was made in the middle. A Date has no
-// fractions of seconds; in the difference of two clocks this error cancels out too.
+// fractions of seconds; in the difference of two clocks this error cancels out, except for less than a second.
 func (r *reading) add(date, sent, received time.Time) {
 	ahead := date.Sub(sent.Add(received.Sub(sent) / 2))
 	if !r.known {
@@ -132,7 +132,7 @@ func (o *Offset) Resume(value time.Duration) {
 	o.decide()
 }
 
-// Now returns the time by the cluster's clock, or by this machine's if the cluster's is unknown or differs by at most five seconds.
+// Now returns the time by the cluster's clock, up to five seconds wrong like the offset, or by this machine's while the cluster's is unknown.
 func (o *Offset) Now() time.Time {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -136,7 +136,7 @@ func TestOffset_KeepsAValueWithinTheTolerance(t *testing.T) {
 	})
 }
 
-// TestOffset_FollowsAClockThatIsSet expects one change of the offset, within two minutes, each time that a clock is set.
+// TestOffset_FollowsAClockThatIsSet expects one change of the offset each time that a clock is set, the first within two minutes.
 func TestOffset_FollowsAClockThatIsSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()

@@ -65,7 +65,7 @@ func (c change) element() string {
 // messageOverhead is an upper limit for the bytes of a message without its elements.
 const messageOverhead = 64
 
-// limits limit a batch. A batch has at least one change, whatever its size.
+// limits limit a batch and its messages. Each has at least one change, whatever its size.
 type limits struct {
 	message, batch int  // bytes
 	single         bool // one element in each message
@@ -127,7 +127,7 @@ func (b *batch) encode() {
 
 var elementName = regexp.MustCompile(`^(nodes|relationships|ids|pairs)\[(\d+)\]`)
 
-// named returns the change that an answer names by line and field, if there is one. The line must be one of the batch.
+// named returns the change that an answer names by line and field, if it names one. The line must be one of the batch.
 func (b *batch) named(p problem) (c change, ok bool) {
 	l := b.lines[p.Line-1]
 	if len(l.changes) == 1 {
@@ -141,8 +141,7 @@ func (b *batch) named(p problem) (c change, ok bool) {
 	return change{}, false
 }
 
-// wave is a run of changes that can be sent as one message of each type, in messageOrder, with the same result as one message for each
-// change.
+// wave is a run of changes that can be sent by type, in messageOrder, with the same result as one message for each change.
 type wave struct {
 	byType   map[flow.Type][]change
 	upserted map[key]struct{}

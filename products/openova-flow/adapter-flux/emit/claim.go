@@ -66,7 +66,6 @@ func (r *runner) claimed(lease string, a answer, now time.Time) {
 	}
 }
 
-// endClaimTrouble ends the trouble if it is about the claim.
 func (r *runner) endClaimTrouble() {
 	r.mu.Lock()
 	failed := strings.HasPrefix(r.trouble.kind, claimTrouble)
@@ -76,7 +75,7 @@ func (r *runner) endClaimTrouble() {
 	}
 }
 
-// holderOf returns the cluster that holds the region.
+// holderOf returns the cluster that holds the region, or unknown.
 func holderOf(a answer) string {
 	if a.problem.Holder == "" {
 		return "unknown"

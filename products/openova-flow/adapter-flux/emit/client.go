@@ -20,13 +20,13 @@ import (
 )
 
 const (
-	maxAnswer     = 64 << 10 // limit of an answer that is not a snapshot, in bytes
+	maxAnswer     = 64 << 10 // limit of the body of an answer, except for a snapshot, in bytes
 	maxHeader     = 64 << 10 // limit of the header of an answer, in bytes
 	maxRetryAfter = 5 * time.Minute
 	maxServerText = 300 // limit for text of the server in errors and logs, in bytes
 
-	// pingAfter is the time after which a connection without traffic is pinged. It is closed if there is no answer within the same time. A request
-	// that times out does not close an HTTP/2 connection, so the next request would use the broken one.
+	// pingAfter is the time after which a connection without traffic is pinged. It is closed if there is no answer within the same time. A request that
+	// times out does not close an HTTP/2 connection, so the next one would use it too.
 	pingAfter = 5 * time.Second
 )
 
@@ -103,8 +103,7 @@ func (c *client) claim(ctx context.Context, region, cluster string, ttl time.Dur
 	return got.Lease, a, nil
 }
 
-// post sends a batch. An error means that there was no answer of a flow server: it is unknown whether the server has applied
-// the batch.
+// post sends a batch. After an error it is unknown whether the server has applied the batch.
 func (c *client) post(ctx context.Context, b *batch, emitter, lease string) (answer, error) {
 	h := http.Header{"Content-Type": {"application/x-ndjson"}, "Flow-Emitter": {emitter}}
 	// A header with no value is not sent, but allows the transport to repeat the POST if an idle connection was closed.
@@ -143,7 +142,7 @@ func (c *client) snapshot(ctx context.Context, etag, emitter string) (p part, a 
 	return p, a, err
 }
 
-// check is like snapshot, but does not read the body.
+// check is like snapshot, but does not read the snapshot.
 func (c *client) check(ctx context.Context, etag, emitter string) (answer, error) {
 	return c.get(ctx, etag, emitter, c.timeout, func(io.Reader) error { return nil })
 }
@@ -159,8 +158,7 @@ func (c *client) get(ctx context.Context, etag, emitter string, timeout time.Dur
 	return c.do(ctx, http.MethodGet, "/snapshot?region="+url.QueryEscape(c.region), h, nil, timeout, read)
 }
 
-// do sends a request. read reads the body of an answer with status 200; if read is nil, and for other answers, the body becomes part of
-// the answer, up to maxAnswer.
+// do sends a request. If read is not nil, it reads the body of an answer with status 200. Any other body becomes part of the answer, up to maxAnswer.
 func (c *client) do(ctx context.Context, method, path string, h http.Header, body []byte, timeout time.Duration, read func(io.Reader) error) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -266,8 +264,7 @@ func (c *client) close() {
 	}
 }
 
-// retryAfter parses the header, in seconds or as a date. It returns 0 if there is none or it has passed, and at most
-// maxRetryAfter.
+// retryAfter parses the header, in seconds or as a date. It returns 0 if it is missing, invalid or in the past, and at most maxRetryAfter.
 func retryAfter(v string, now time.Time) time.Duration {
 	var d time.Duration
 	if n, err := strconv.ParseInt(v, 10, 32); err == nil {

@@ -37,7 +37,7 @@ func clusterUID(region string, nodes []flow.Node) string {
 // beginCompare must be called before the Source is read, and compare after.
 func (o *outbox) beginCompare() { o.putMeanwhile = map[key]bool{} }
 
-// compare sets the confirmed state to the server's state of the region, and puts the changes that lead from it to the given state into the log. It
+// compare sets the confirmed state to the server's state of the region. It puts the changes into the log that the log lacks to reach the given state, and
 // returns their number.
 func (o *outbox) compare(server *regionState, nodes []flow.Node, rels []flow.Relationship, now time.Time) int {
 	target := map[key]change{}
@@ -66,8 +66,8 @@ func (o *outbox) compare(server *regionState, nodes []flow.Node, rels []flow.Rel
 	return n
 }
 
-// correct puts the changes that lead from want to the target into the log, and returns their number. It leaves out elements that were put while the
-// Source was read, since for these the log is newer than the target.
+// correct puts the changes that lead from want to the target into the log, and returns their number. It leaves out held elements, and elements that were
+// put while the Source was read, since for these the log is newer than the target.
 func (o *outbox) correct(target map[key]change, now time.Time) int {
 	skip := func(k key) bool {
 		if _, ok := o.putMeanwhile[k]; ok || o.putMeanwhile[key{node: k.rel.FromID}] || o.putMeanwhile[key{node: k.rel.ToID}] {
@@ -122,7 +122,7 @@ func sameJSON(a, b string) bool {
 	read := func(s string) (v any) {
 		d := json.NewDecoder(bytes.NewReader([]byte(s)))
 		d.UseNumber()
-		_ = d.Decode(&v) // a JSON encoder wrote both
+		_ = d.Decode(&v) // both are valid
 		return v
 	}
 	return reflect.DeepEqual(read(a), read(b))

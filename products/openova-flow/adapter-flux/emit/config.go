@@ -45,23 +45,23 @@ type Config struct {
 	Region string
 	Source Source
 
-	// ClusterUID is the identity of the cluster that claims the region. The claim precedes the first POST and is renewed while changes
-	// are delivered. While another cluster has the region, nothing is sent. If the server does not support claims, the UID in the
-	// region's node is compared instead. Empty: no claim and no comparison.
+	// ClusterUID is the identity of the cluster that claims the region. The claim precedes the first POST and is renewed while changes are
+	// delivered. While another cluster has the region, nothing is posted. If the server does not support claims, the UID in the region's
+	// node is compared instead. Empty: neither.
 	ClusterUID string
 
 	// TTL is the time after which a claim expires without a renewal; 0: DefaultTTL. The claim is renewed after a third of
 	// this time.
 	TTL time.Duration
 
-	// Seed, if set, is called once, from the goroutine of Run, with the server's nodes of this region before anything was
-	// sent: as soon as the server answers, whether this process leads or not.
+	// Seed, if set, is called once, from the goroutine of Run, with the server's nodes of this region before the first POST: as soon as the
+	// server answers, whether this process leads or not. It gets none if they are another cluster's.
 	Seed func(previous []flow.Node)
 
 	TokenFile string // file with a bearer token, read for every request; empty: no token
 	CAFile    string // file with PEM certificates, read for every request; empty: the system's certificates
 
-	Interval    time.Duration // minimum time between two POSTs under load, a tenth of it otherwise; 0: DefaultInterval
+	Interval    time.Duration // minimum time between two POSTs under load, down to a tenth of it otherwise; 0: DefaultInterval
 	PostTimeout time.Duration // 0: DefaultPostTimeout
 	Backlog     int           // number of waiting changes above which they are collapsed; 0: DefaultBacklog
 	MaxMessage  int           // bytes; 0: DefaultMaxMessage
@@ -73,8 +73,7 @@ type Config struct {
 	Registerer prometheus.Registerer // nil: metrics are not registered
 	Transport  http.RoundTripper     // nil: its own, which uses CAFile
 
-	// Answered, if set, is called with the header of each answer and the time when the request was sent, from any
-	// goroutine.
+	// Answered, if set, is called with the header of each answer and the time when the request was sent, from any goroutine.
 	Answered func(sent time.Time, head *http.Response)
 }
 

@@ -188,7 +188,7 @@ func TestRun_PauseOutlastsAChangeOfLeader(t *testing.T) {
 	})
 }
 
-func TestDeliver_ServerDownForMinutes(t *testing.T) {
+func TestDeliver_TransitionsSurviveAnOutageOfMinutes(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
@@ -310,7 +310,7 @@ func TestDeliver_RepeatsAPostWithoutAnswerUnchanged(t *testing.T) {
 	})
 }
 
-func TestDeliver_AnswerLostThenServerRestarted(t *testing.T) {
+func TestDeliver_LostAnswerBeforeARestartLosesNothing(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()

@@ -10,10 +10,10 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 )
 
-// Emitter sends changes to a flow server. New creates one; Run does the work. It is safe for concurrent use, except that Put must
-// be called from one goroutine at a time.
+// Emitter sends changes to a flow server. New creates one; Run does the work. It is safe for concurrent use, except that Put must be
+// called from one goroutine at a time, and Run once.
 //
-// It posts only between Lead and Resign, and only after Loaded.
+// It posts changes only between Lead and Resign, and only after Loaded.
 type Emitter struct {
 	cfg     Config
 	metrics *metrics
@@ -58,8 +58,8 @@ func New(cfg Config) (*Emitter, error) {
 	return &Emitter{cfg: cfg, metrics: m, wake: make(chan struct{}, 1), changed: make(chan struct{}), box: newOutbox(cfg.Backlog), standby: newStandby(newRegionState())}, nil
 }
 
-// Put queues changes, in order. It does not block. Without the leadership it keeps them for a minute. With it, but before Loaded, it drops them, since
-// the Source has them.
+// Put queues changes, in order. It does not block. Without the leadership it keeps those of the last minute, at most Backlog. With it, but before Loaded,
+// it drops them, since the Source has them.
 func (e *Emitter) Put(changes []mapping.Change) {
 	now := time.Now()
 	steps := make([]change, len(changes))
@@ -110,7 +110,7 @@ func (e *Emitter) Lead(epoch int64) {
 	e.notifyLocked()
 }
 
-// Resign ends the leadership. It cancels a running POST, and no other starts.
+// Resign ends the leadership. It cancels a running POST, and no other starts before Lead.
 func (e *Emitter) Resign() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -150,8 +150,8 @@ func (e *Emitter) SetBlind(blind bool) {
 	e.notifyLocked()
 }
 
-// Undelivered returns since when no request of this leader has reached the server: there was no answer, or a 5xx, which may be a gateway's. It is zero if
-// the last request did, or if this process does not lead.
+// Undelivered returns since when no request of this process has reached the server: there was no answer, or a 5xx, which may be a gateway's. It is zero if
+// the last request did, and after Resign.
 func (e *Emitter) Undelivered() time.Time {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -169,8 +169,8 @@ func (e *Emitter) Reaches(ctx context.Context) error {
 	return err
 }
 
-// Ready returns nil, or an error that says what to change. A process that does not lead is ready once it is loaded, since it
-// could take over.
+// Ready returns nil, or an error with the cause and, if a person must act, what to change. A process that does not lead needs no comparison to be ready,
+// since it could take over.
 func (e *Emitter) Ready() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -188,8 +188,8 @@ func (e *Emitter) Ready() error {
 	return nil
 }
 
-// Drained waits until the server has confirmed or finally rejected every change, including changes that wait because the server is full. If ctx
-// ends first, the error has the reason.
+// Drained waits until this process leads and the server has confirmed or finally rejected every change, including changes that wait because the server is
+// full. If ctx ends first, the error has the reason, if one is known.
 func (e *Emitter) Drained(ctx context.Context) error {
 	for {
 		e.mu.Lock()

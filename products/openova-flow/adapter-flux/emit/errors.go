@@ -23,7 +23,7 @@ func unreadable(err error) bool {
 	return errors.Is(err, errNotASnapshot) || errors.Is(err, errElementTooLarge) || errors.Is(err, errPartTooLarge)
 }
 
-// fileError is the error of a configured file that can't be used.
+// fileError is the error of a configured file that cannot be used.
 type fileError struct {
 	what string
 	err  error
@@ -35,7 +35,7 @@ func (e *fileError) Error() string {
 
 func (e *fileError) Unwrap() error { return e.err }
 
-// unanswered returns an error that says why a request got no answer, and what to change.
+// unanswered returns an error that says why a request got no answer and, where that is known, what to change.
 func unanswered(err error) error {
 	var (
 		file      *fileError
@@ -69,7 +69,7 @@ func unanswered(err error) error {
 	return fmt.Errorf("the flow server cannot be reached: %w", err)
 }
 
-// refused returns an error for an answer other than 200 that says what to change. Its text has nothing of the request.
+// refused returns an error for an answer, which says what to change or that the request is retried. Its text has nothing of the request.
 func refused(a answer) error {
 	detail := ""
 	if a.isProblem {

@@ -15,10 +15,10 @@ import (
 
 const head = `{"type":"snapshot","flow":{"id":"F","status":"running","startedAt":0},"nodes":[`
 
-// maxGrowth is the limit for the growth of the heap during a request, for any answer, in bytes. It includes garbage that is not collected yet.
+// maxGrowth is the limit for the growth of the heap during requests, in bytes, including garbage that is not collected yet.
 const maxGrowth = 16 << 20
 
-// fleet writes a snapshot in which region r1 has one node and other regions have n nodes, with an edge each.
+// fleet writes a snapshot in which region r1 has one node and one edge, and other regions have n of each.
 func fleet(w io.Writer, n int) {
 	text := strings.Repeat("x", 700)
 	fmt.Fprint(w, head, `{"id":"r1","flowId":"F","label":"r1","status":"x","region":"r1"}`)
@@ -32,7 +32,7 @@ func fleet(w io.Writer, n int) {
 	fmt.Fprint(w, `]}`)
 }
 
-// endless writes s repeatedly until a write fails or 500 MB are written.
+// endless writes s repeatedly until a write fails or 500 MiB are written.
 func endless(w io.Writer, s string) {
 	chunk := []byte(strings.Repeat(s, 1<<20/len(s)))
 	for n := 0; n < 500<<20; n += len(chunk) {
@@ -128,7 +128,7 @@ func TestReadPart_OwnElementsAreBounded(t *testing.T) {
 	r.Close()
 }
 
-// TestClient_EveryAnswerIsBounded has a server answer all requests with endless bodies, and then with endless heads.
+// TestClient_EveryAnswerIsBounded has servers answer all requests with endless bodies or heads.
 func TestClient_EveryAnswerIsBounded(t *testing.T) {
 	for name, answer := range map[string]func(w http.ResponseWriter){
 		"200": func(w http.ResponseWriter) { fmt.Fprint(w, `{"detail":"`); endless(w, "a") },

@@ -221,7 +221,7 @@ func TestDeliver_PendingTransitionsSurviveARestartOfTheServer(t *testing.T) {
 	}
 }
 
-// TestEmitter_ConcurrentCalls is for the race detector: it calls every method from its own goroutine.
+// TestEmitter_ConcurrentCalls is for the race detector: it calls Put, Lead, Resign and Ready from several goroutines.
 func TestEmitter_ConcurrentCalls(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)

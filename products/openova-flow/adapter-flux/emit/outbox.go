@@ -27,7 +27,7 @@ type outbox struct {
 	base *regionState // the region before log, as this process saw it before its term; nil after the comparison
 }
 
-// hold is an element that the server has rejected. It is not sent again before a time, or before it changes.
+// hold is an element that the server has rejected. It is sent again at a time, or when it changes.
 type hold struct {
 	change
 	until time.Time     // zero: until it changes
@@ -41,7 +41,7 @@ func newOutbox(backlog int) *outbox {
 	return o
 }
 
-// reset removes everything except the held elements.
+// reset removes everything except the held elements and the counter.
 func (o *outbox) reset() {
 	o.confirmed, o.want = newRegionState(), newRegionState()
 	o.sent, o.log, o.limit = nil, nil, o.backlog
@@ -80,8 +80,8 @@ func (o *outbox) put(c change) {
 	}
 }
 
-// collapse keeps the newest change of each relationship. Of each node it keeps the newest, the deletion before it, and the last
-// change of the object before that. The fold of the log stays the same.
+// collapse keeps the newest change of each element, unless it has no effect. If a node was deleted and created again, it also keeps the deletion and the last
+// change of the former object. The fold of the log stays the same.
 func (o *outbox) collapse() {
 	before := len(o.log)
 	kept := make([]change, 0, before)
@@ -176,7 +176,7 @@ func (o *outbox) confirm() {
 	o.sent = nil
 }
 
-// putBack returns the sent batch to the log, since it was not applied.
+// putBack returns the sent batch to the front of the log.
 func (o *outbox) putBack() {
 	if o.sent == nil {
 		return
@@ -262,7 +262,6 @@ func (o *outbox) settled() bool {
 	return o.compared && o.pending() == 0
 }
 
-// pending returns the number of unconfirmed changes.
 func (o *outbox) pending() int {
 	n := len(o.log)
 	if o.sent != nil {

@@ -12,7 +12,7 @@ import (
 
 // Limits of a snapshot. Elements of other regions are skipped, whatever their size.
 const (
-	maxElement = 2 * DefaultMaxMessage // bytes read for an element: it is at most one message; the rest is for white space and reading ahead
+	maxElement = 2 * DefaultMaxMessage // bytes read for an element, which is at most one message; the rest is white space and what the decoder reads ahead
 	maxPart    = 64 << 20              // limit of the region's elements, in bytes; each counts with perElement more
 	perElement = 1 << 10               // approximate memory of the comparison for an element, besides its text
 )
@@ -70,7 +70,7 @@ type partReader struct {
 	in             *rationed
 	flowID, region string
 	raw            json.RawMessage // JSON of the current element; reused
-	kept           int
+	kept           int             // bytes of the elements in part, each with perElement more
 }
 
 func (p *partReader) message() error {
@@ -177,7 +177,7 @@ func (p *partReader) relationship() error {
 	return errors.Join(err, p.keep())
 }
 
-// keep counts the current element against the limit.
+// keep counts the current element towards maxPart.
 func (p *partReader) keep() error {
 	if p.kept += len(p.raw) + perElement; p.kept > maxPart {
 		return errPartTooLarge

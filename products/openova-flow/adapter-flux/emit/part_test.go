@@ -72,8 +72,8 @@ func TestReadPart_RejectsInvalidSnapshots(t *testing.T) {
 	}
 }
 
-// TestReadPart_GreatestMessage reads two neighbours that are each as large as a message may be.
-func TestReadPart_GreatestMessage(t *testing.T) {
+// TestReadPart_KeepsElementsOfTheMaximumSize reads two neighbours that are each as large as a message may be.
+func TestReadPart_KeepsElementsOfTheMaximumSize(t *testing.T) {
 	fill := strings.Repeat("a", DefaultMaxMessage-200)
 	element := func(id string) string {
 		return `{"id":"r1/` + id + `","flowId":"F","label":"n","status":"running","region":"r1","meta":{"a":"` + fill + `"}}`

@@ -159,7 +159,7 @@ func (r *runner) check() {
 	}
 }
 
-// distrust returns the sent batch to the log, and causes a comparison before anything else is sent.
+// distrust returns the sent batch to the log, and causes a comparison before the next POST.
 func (r *runner) distrust(cause string) {
 	r.cause = cause
 	if cause == "lost" { // the claim is lost too

@@ -52,7 +52,7 @@ func TestCompare_StartSendsOnlyTheDifference(t *testing.T) {
 	})
 }
 
-func TestOutbox_RecreatedObjectBeforeTheComparison(t *testing.T) {
+func TestCompare_SendsTheDeletionOfARecreatedObject(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.direct(t, http.MethodPost, "/events", `{"type":"upsert-nodes","nodes":[`+g.region.node("a", "failed", map[string]any{"uid": "1"}).JSON()+`]}`)

@@ -16,8 +16,8 @@ const (
 	never        = time.Duration(1<<63 - 1)
 )
 
-// Run sends changes until ctx ends. If this process then leads, it sends the rest for up to five seconds. Release the leadership
-// only after Run has returned. The error, if any, has the number of unconfirmed changes.
+// Run sends changes until ctx ends. If this process then leads, it sends the rest for up to five seconds. Release the leadership only after
+// Run has returned. The error, if any, has the number of unconfirmed changes.
 func (e *Emitter) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -62,7 +62,7 @@ type runner struct {
 	*Emitter
 	client      *client
 	log         *slog.Logger
-	net         context.Context // for requests; ends when they are no longer allowed
+	net         context.Context // of requests; ends when no more are allowed
 	seeded      bool
 	requestedAt time.Time     // start of the last request
 	n           int64         // number of the newest POST
@@ -225,8 +225,8 @@ func (r *runner) with(f func(*outbox)) bool {
 	return true
 }
 
-// ask sends a request, with a context that ends with the term, and reports whether it was answered. It records a missing answer, unless the term has
-// ended.
+// ask sends a request, with a context that ends with the term, and reports whether it was answered. It records a missing or unreadable answer, unless the
+// context has ended.
 func (r *runner) ask(what string, request func(context.Context) error) bool {
 	ctx, cancel := context.WithCancel(r.net)
 	defer cancel()

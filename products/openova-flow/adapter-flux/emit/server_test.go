@@ -177,7 +177,7 @@ func (s *fakeServer) post(w http.ResponseWriter, req *http.Request) {
 	fmt.Fprintf(w, `{"seq":%d}`, s.seq)
 }
 
-// full answers 429, with the line of the message that exceeds the limit of nodes.
+// full reports whether the messages exceed the limit of nodes. Then it answers 429, with the line of the first that does.
 func (s *fakeServer) full(messages []*flow.Message, w http.ResponseWriter) bool {
 	if s.limits.nodes == 0 {
 		return false
@@ -216,7 +216,7 @@ type wire struct {
 	faultOf  func(req *http.Request, body []byte) *fault // returns the fault of a request, nil if there is none
 }
 
-// posted is a POST that was answered: by the server, or with the status of a fault.
+// posted is a POST that the server has answered, or a fault instead of the server.
 type posted struct {
 	at     time.Time
 	header http.Header

@@ -14,7 +14,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// Reader reads the events of a recording. It holds one JSON value in memory, at most 64 MiB.
+// Reader reads the events of a recording, one JSON value of at most 64 MiB at a time.
 type Reader struct {
 	values  *splitter
 	pending []mapping.Event // remaining items of a list
@@ -25,7 +25,7 @@ type Reader struct {
 func NewReader(r io.Reader) *Reader { return &Reader{values: newSplitter(r)} }
 
 // Next returns the next event of a mapped kind, and io.EOF after the last. It skips bookmarks and other kinds. The items of a list, as kubectl prints it, are
-// ADDED events. An error other than io.EOF has the line, and what to change. Later calls return the same error.
+// ADDED events. An error other than io.EOF has the line. Later calls return the same error.
 func (r *Reader) Next() (mapping.Event, error) {
 	for len(r.pending) == 0 && r.err == nil {
 		raw, line, err := r.values.next()

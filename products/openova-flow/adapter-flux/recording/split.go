@@ -23,8 +23,7 @@ func newSplitter(r io.Reader) *splitter {
 	return &splitter{in: bufio.NewReaderSize(r, 64<<10), line: 1, limit: maxValue}
 }
 
-// next returns the next object and the line that it begins on, or io.EOF. The bytes are valid until the next call. It must not be called after an
-// error.
+// next returns the next object and the line that it begins on, or io.EOF. The bytes are valid until the next call. It must not be called after an error.
 func (s *splitter) next() ([]byte, int, error) {
 	b, err := s.gap()
 	if err != nil {

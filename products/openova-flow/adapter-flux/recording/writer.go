@@ -15,15 +15,15 @@ const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 // Writer writes a recording, one event on each line. It is not safe for concurrent use.
 type Writer struct{ out *json.Encoder }
 
-// NewWriter returns a Writer to w. It calls w.Write once for each event.
+// NewWriter returns a Writer, which calls w.Write once for each event.
 func NewWriter(w io.Writer) *Writer {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	return &Writer{out: enc}
 }
 
-// Write writes one event without managed fields and the last applied configuration, which are large and not used. It keeps everything else,
-// including chart values. It does not modify the object.
+// Write writes one event without managed fields and the last applied configuration, which are large and not used. It keeps everything else, including
+// chart values. It does not modify the object.
 func (w *Writer) Write(ev mapping.Event) error {
 	if ev.Object == nil {
 		return fmt.Errorf("%s event without an object", ev.Type)
@@ -36,7 +36,6 @@ func (w *Writer) Write(ev mapping.Event) error {
 	return w.out.Encode(line)
 }
 
-// trim returns a copy of object without managed fields and the last applied configuration.
 func trim(object map[string]any) map[string]any {
 	meta, ok := object["metadata"].(map[string]any)
 	if !ok {

@@ -21,7 +21,7 @@ const Mark = "REDACTED"
 // leastSecret is the minimum length of a value that is searched for in other texts. Shorter values are common words and numbers.
 const leastSecret = 6
 
-// patterns find secrets by their form. A pattern is tried only on a text that contains one of its hints in lower case.
+// patterns find secrets by their form. A pattern is tried only if the text, in lower case, contains one of its hints.
 var patterns = []struct {
 	hints []string
 	find  *regexp.Regexp
@@ -39,7 +39,7 @@ var patterns = []struct {
 	{[]string{"token", "secret", "sig", "x-amz"}, regexp.MustCompile(`(?i)((?:token|secret|sig|signature|x-amz-[a-z-]+)(?:=|[\\"']+\s*:\s*[\\"']+))[^\s"'\\,;&})\]]+`), "${1}" + Mark},
 }
 
-// Text returns s without possible secrets: credentials in URLs, bearer tokens, private keys, values of names such as password.
+// Text returns s with Mark in place of possible secrets: credentials in URLs, tokens, private keys, values of names such as password.
 func Text(s string) string {
 	lower := strings.ToLower(s)
 	for _, p := range patterns {
@@ -53,8 +53,9 @@ func Text(s string) string {
 // hidden are the fields under spec with values that may be secrets: inputs of charts, patches and templates.
 var hidden = []string{"values", "postBuild", "patches", "patchesStrategicMerge", "patchesJson6902", "postRenderers", "inputs", "resources", "resourcesTemplate", "defaultValues"}
 
-// Object returns a copy of u without secrets. Mark replaces every input of charts, patches and templates, every annotation except Flux's own, these
-// values in messages, plain or encoded, and possible secrets (Text). Names and structure are kept.
+// Object returns a copy of u without secrets. Mark replaces every input of charts, patches and templates, every annotation except Flux's own, and possible
+// secrets (Text). It also replaces these values where messages quote them, plain or encoded, unless they are shorter than six bytes or also names in the
+// object. Keys and structure are kept.
 func Object(u *unstructured.Unstructured) *unstructured.Unstructured {
 	u = u.DeepCopy()
 	var secrets []string
@@ -103,7 +104,7 @@ func addStrings(v any, set map[string]bool) {
 	}
 }
 
-// mask returns v with Mark in place of every value, and adds values that are long enough to secrets.
+// mask returns v with Mark in place of every value, and adds the values, and their lines, to secrets if they have at least leastSecret bytes.
 func mask(v any, secrets *[]string) any {
 	switch v := v.(type) {
 	case map[string]any:

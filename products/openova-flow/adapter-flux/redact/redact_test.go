@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// planted is a secret that is different in each form.
+// planted is a secret with characters that the encodings change.
 const planted = `hun&ter"2/+'é>>>>>`
 
 // forms returns the encodings in which a text may contain a secret.
@@ -118,7 +118,7 @@ func TestObject_KeepsNamesShapeAndFluxAnnotations(t *testing.T) {
 	Object(read(t, `{"spec":[],"metadata":1}`))
 }
 
-func TestText(t *testing.T) {
+func TestText_RemovesSecretsOnly(t *testing.T) {
 	const s = "s3cr3t-Value"
 	for _, with := range []string{
 		"failed to fetch https://user:" + s + "@example.com/charts", "ssh://" + s + "@git.example.com/x", "oci://u:" + s + "@r/x: 401",

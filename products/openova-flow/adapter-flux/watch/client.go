@@ -14,9 +14,9 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// source lists and watches for a reflector, and reports the result of every request and every error event of a watch, since a reflector calls its own
-// error handler neither for a 429 or a refused connection of a watch, nor for error events. It also repeats requests without an answer: a reflector would
-// wait longer each time, up to half a minute, partly without checking its context.
+// source lists and watches for a reflector. It reports the results of requests and the error events of watches, since a reflector reports neither a 429 or
+// a refused connection of a watch, nor error events. It repeats requests without an answer, since a reflector would wait longer each time, up to half a
+// minute, partly without checking its context.
 type source struct {
 	dynamic.ResourceInterface
 	timeout time.Duration // limit for a list, and for the response header of a watch
@@ -24,7 +24,7 @@ type source struct {
 	outcome func(verb string, err error) // err is nil after a success
 }
 
-// listerWatcher returns s as a reflector needs it. client is the client of s.
+// listerWatcher returns s in the form for a reflector. client is the client of s.
 func (s source) listerWatcher(client dynamic.Interface) cache.ListerWatcher {
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{ListWithContextFunc: s.list, WatchFuncWithContext: s.watch}, client)
 }
@@ -43,7 +43,7 @@ func (s source) list(ctx context.Context, opts metav1.ListOptions) (list runtime
 func (s source) watch(ctx context.Context, opts metav1.ListOptions) (w watch.Interface, err error) {
 	err = s.answered(ctx, func() error {
 		w, err = s.begin(ctx, opts)
-		if err == nil || opts.SendInitialEvents == nil || classOf(err).unanswered() { // after any other error of a streaming list, the reflector lists instead: report that result
+		if err == nil || opts.SendInitialEvents == nil || classOf(err).unanswered() { // after any other error of a streaming list, the reflector lists, which is reported
 			s.outcome("watch", err)
 		}
 		return err

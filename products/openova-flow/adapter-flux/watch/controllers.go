@@ -29,8 +29,7 @@ type renewal struct {
 	at   time.Time
 }
 
-// observe returns the controllers whose Leases have expired, by name. A controller that may have been removed is not
-// down.
+// observe returns the controllers whose Leases have expired, sorted by name.
 func (c *controllers) observe(now time.Time, list []unstructured.Unstructured) []mapping.Controller {
 	var down []mapping.Controller
 	seen := map[string]renewal{}
@@ -60,8 +59,7 @@ func (c *controllers) observe(now time.Time, list []unstructured.Unstructured) [
 	return down
 }
 
-// watchControllers reads the Leases of Flux's controllers until ctx ends. The permission to do so is
-// optional.
+// watchControllers reads the Leases of Flux's controllers until ctx ends. The permission for it is optional.
 func (w *Watcher) watchControllers(ctx context.Context) {
 	c := controllers{grace: w.cfg.LeaseGrace}
 	for pause := w.cfg.LeasePace; ; {
@@ -74,7 +72,7 @@ func (w *Watcher) watchControllers(ctx context.Context) {
 		case err == nil:
 			pause = w.cfg.LeasePace
 			w.board.setDown(c.observe(time.Now(), list.Items))
-		default: // without the API server, controllers can't renew either
+		default: // without the API server, controllers cannot renew either
 			c.seen = nil
 			if classOf(err) == Forbidden {
 				pause = 10 * w.cfg.LeasePace

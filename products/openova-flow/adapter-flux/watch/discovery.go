@@ -85,7 +85,7 @@ func (d APIDiscovery) get(ctx context.Context, path string, into any) (found boo
 	return true, nil
 }
 
-// served returns nil if the cluster serves k in the version that this package reads, otherwise the problem.
+// served returns nil if the cluster serves k in the version that this package reads, or if ctx was cancelled, otherwise the problem.
 func served(ctx context.Context, d Discovery, k Kind) *Problem {
 	versions, err := d.Versions(ctx, k.Resource)
 	switch {

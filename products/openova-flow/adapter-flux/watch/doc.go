@@ -1,12 +1,12 @@
-// Package watch follows the Flux objects of one cluster and passes every version of them, in order, to the mapping of its region.
+// Package watch follows the Flux objects of one cluster and passes their versions, in order, to the mapping of its region.
 //
 // A Watcher runs one reflector for each kind and namespace. Every version from a reflector goes into a Queue, which never blocks and drops versions
 // only under extreme load: people want to see all states of a release, not only the last. One goroutine, in the Pump, takes the versions out, maps
 // them and passes the changes on.
 //
 // A kind that the cluster does not serve yet, or that the credentials may not read, is retried until it can be watched. No response of an API
-// server ends the Watcher. A problem is logged when it changes, reported by Problems while it lasts, and in Info.Gaps if it lasts until a person
-// changes the cluster.
+// server ends the Watcher. A problem is logged when its class changes. While it lasts, Problems reports it for a required kind, and Info.Gaps has it
+// if only a change of the cluster ends it.
 //
 // A Leader elects the process that reports its cluster.
 package watch

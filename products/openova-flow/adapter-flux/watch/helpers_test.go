@@ -305,7 +305,7 @@ func resource(kind string) schema.GroupVersionResource {
 	panic(kind)
 }
 
-// release returns a HelmRelease that the controller has reconciled; if ready is empty, one that it has not started with.
+// release returns a HelmRelease that its controller has reconciled or, if ready is empty, not observed.
 func release(namespace, name, uid, ready string) map[string]any {
 	o := map[string]any{
 		"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease",

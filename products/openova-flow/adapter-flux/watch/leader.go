@@ -25,20 +25,21 @@ type LeaderConfig struct {
 	Client    coordination.LeasesGetter
 	Namespace string
 	Name      string // see LeaseName
-	Identity  string // identity of this pod; made unique for each process, so that a restarted process is a new leader with a new epoch
+	Identity  string // identity of this pod; NewLeader makes it unique, so that a restarted process is a new leader with a new epoch
 	Logger    *slog.Logger
 	Metrics   *Metrics // default: not exported
 
 	// Changed is called, one call at a time, when this process starts or stops leading. The epoch increases with every change of leader.
 	Changed func(epoch int64, leading bool)
 
-	// Undelivered is called while this process holds the Lease; it must not call the Leader. It returns true if another process that can deliver should take over, because delivery will have
-	// failed for too long by the given time. Reaches reports whether this process could deliver. Default: the Lease is kept as long as it can be renewed.
+	// Undelivered is called while this process holds the Lease. It returns true if delivery will have failed for too long by the given time, so that a
+	// process that can deliver should take over. It must not call the Leader. Reaches reports whether this process could deliver. Default: the Lease is
+	// kept as long as it can be renewed.
 	Undelivered func(by time.Time) bool
 	Reaches     func(context.Context) bool
 
 	LeaseDuration time.Duration // default 15 s: time after a leader's last renewal until another process takes over
-	RenewDeadline time.Duration // default 10 s: time for which a leader that can't renew continues
+	RenewDeadline time.Duration // default 10 s: time for which a leader that cannot renew continues
 	RetryPeriod   time.Duration // default 750 ms: time between renewals; others check for a free Lease every 1 to 2.2 periods
 }
 
@@ -76,7 +77,7 @@ func NewLeader(cfg LeaderConfig) *Leader {
 	return &Leader{cfg: cfg, problems: map[string]Problem{}}
 }
 
-// Problems returns one sentence if this process can't take part, none otherwise.
+// Problems returns one sentence if this process cannot take part, none otherwise.
 func (l *Leader) Problems() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -159,13 +160,13 @@ func (l *Leader) change(leading bool) {
 	l.cfg.Changed(e, leading)
 }
 
-// Epoch returns the epoch of a process that leads since a time: the time in units of 2^-20 s, which is below 2^53. It is the time when the process took
-// the Lease or, without an election, when it started. So epochs with and without a Lease are comparable.
+// Epoch returns the epoch of a process that has led since a time: that time in units of 2^-20 s, so that it is below 2^53. With an election, it is the time
+// when the process took the Lease; without one, when it started. So epochs with and without a Lease are comparable.
 func Epoch(since time.Time) int64 {
 	return max(since.Unix(), 0)<<20 + int64(since.Nanosecond())<<20/int64(time.Second)
 }
 
-// undelivered is the annotation with which a holder that can't reach the flow server offers the Lease to others.
+// undelivered is the annotation with which a holder that cannot reach the flow server offers the Lease to others.
 const undelivered = "openova.io/undelivered"
 
 // reachTime is how long a process that could take over waits for the flow server's answer.
@@ -257,8 +258,8 @@ func (l *Leader) observe(verb string, lease *coordinationv1.Lease, err error) {
 	l.logged = now.Class
 }
 
-// observedLeases is a client for Leases that reports its results to a Leader. It completes each Lease that it writes, and returns a Lease that another
-// holder offers, and that this process can take over, without its holder.
+// observedLeases is a client for Leases that reports its results to a Leader. It completes each Lease that it writes. It returns an offered Lease without its
+// holder if this process can take over.
 type observedLeases struct {
 	coordination.LeasesGetter
 	leader *Leader
@@ -279,8 +280,7 @@ func (s observedLease) Get(ctx context.Context, name string, o metav1.GetOptions
 	if err != nil || !s.leader.offers(lease) || !s.leader.reaches(ctx) {
 		return lease, err
 	}
-	// The holder may have renewed it meanwhile. Then an update of the old version would be a conflict, and the next attempt much
-	// later.
+	// The holder may have renewed it meanwhile. Then an update of the old version would be a conflict, and the next attempt much later.
 	lease, err = s.LeaseInterface.Get(ctx, name, o)
 	s.leader.observe("get", lease, err)
 	if err == nil && s.leader.offers(lease) {

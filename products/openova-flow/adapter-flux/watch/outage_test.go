@@ -43,7 +43,7 @@ func (o *outage) begin(err error, only string) {
 
 func (o *outage) end() { o.begin(nil, "") }
 
-// errorOf counts a request and returns its error.
+// errorOf returns the error of a request, and counts it if there is one.
 func (o *outage) errorOf(a clienttesting.Action) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

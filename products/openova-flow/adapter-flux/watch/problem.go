@@ -27,13 +27,12 @@ const (
 	Expired      Class = "expired"       // 410
 	Throttled    Class = "throttled"     // 429
 	TLS          Class = "tls"
-	Refused      Class = "refused" // connection refused
+	Refused      Class = "refused"
 	Unreachable  Class = "unreachable"
 	Unavailable  Class = "unavailable" // 5xx
 	Other        Class = "other"
 )
 
-// lasting reports whether the problem lasts until a person changes something in the cluster.
 func (c Class) lasting() bool { return c == NotServed || c == OtherVersion || c == Forbidden }
 
 // unanswered reports whether the API server gave no usable answer. The request is repeated unchanged.
@@ -41,17 +40,16 @@ func (c Class) unanswered() bool {
 	return c == Refused || c == Unreachable || c == Unavailable || c == Throttled
 }
 
-// blinds reports whether the last known state may be outdated. NotFound and Expired do not count, since the API server has answered.
+// blinds reports whether the last known state may be outdated while the problem lasts.
 func (c Class) blinds() bool { return c.unanswered() || c == Unauthorized || c == TLS || c == Other }
 
-// Problem is the reason why a kind in a namespace is not watched.
+// Problem is the reason why a kind in a namespace, the cluster's identity or a Lease is not available.
 type Problem struct {
 	Class Class
-	Text  string // one sentence without a full stop that names what to change
+	Text  string // one sentence without a full stop
 }
 
-// problemOf describes an error of verb on a kind in a namespace. It returns nil if there is no error, or if the context was
-// cancelled.
+// problemOf describes an error of verb on a kind in a namespace. It returns nil if there is no error, or if the context was cancelled.
 func problemOf(err error, verb string, k Kind, namespace string) *Problem {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return nil
@@ -131,7 +129,7 @@ func address(err error) string {
 	return " (" + u.Scheme + "://" + u.Host + ")"
 }
 
-// innermost returns the text of the last error in the chain, without the URL and the verb that wrap it.
+// innermost returns the text of the last error in the chain, without the URL and the verb around it.
 func innermost(err error) string {
 	for {
 		next := errors.Unwrap(err)

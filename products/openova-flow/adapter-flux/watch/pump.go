@@ -39,9 +39,9 @@ type Pump struct {
 }
 
 const (
-	maxVersions = 16          // waiting versions of one object
-	room        = 512         // waiting items up to which no version is dropped, about 50 ms of work: a machine that is busy for a moment loses none
-	skipAgain   = time.Minute // time after which a skipped object is logged again
+	maxVersions = 16  // waiting versions of one object
+	room        = 512 // waiting items up to which no version is dropped, about 50 ms of work: a machine that is busy for a moment loses none
+	skipAgain   = time.Minute
 )
 
 // PumpConfig configures a Pump.
@@ -60,7 +60,7 @@ func NewPump(cfg PumpConfig) *Pump {
 	return &Pump{Queue: Queue{MaxVersions: maxVersions, Room: room}, fold: cfg.Fold, sink: cfg.Sink, logger: cfg.Logger, metrics: cfg.Metrics}
 }
 
-// Run processes events until ctx ends, and then those that are already queued. Call it once.
+// Run processes events until ctx ends, and then those in the queue. Call it once.
 func (p *Pump) Run(ctx context.Context) {
 	p.Queue.Run(ctx, func(e mapping.Event) {
 		p.Do(func() []mapping.Change {
@@ -73,7 +73,7 @@ func (p *Pump) Run(ctx context.Context) {
 	})
 }
 
-// skip counts an invalid version and logs it, each object once a minute.
+// skip counts an invalid version. It logs each object at most once in a period of skipAgain.
 func (p *Pump) skip(object objectKey, err error) {
 	p.metrics.mappingErrors.Inc()
 	if now := time.Now(); p.skipped == nil || now.Sub(p.skippedSince) >= skipAgain {

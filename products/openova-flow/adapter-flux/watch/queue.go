@@ -11,8 +11,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 )
 
-// Queue has the events that are not mapped yet: first in, first out. The zero value is an empty queue without a
-// limit.
+// Queue has the events that are not mapped yet: first in, first out. The zero value is an empty queue without a limit.
 type Queue struct {
 	// MaxVersions is the number of versions of one object that may wait when the queue has more than Room items in all; 0 means no limit, 1 means 2. A
 	// Push beyond it drops the second oldest version of the object: the oldest keeps its position, and the newest is the state. Set both before use.
@@ -32,7 +31,7 @@ type item struct {
 	call   func()
 }
 
-// objectKey identifies an object by its name, without its UID.
+// objectKey identifies an object, also after it was deleted and created again.
 type objectKey struct{ kind, namespace, name string }
 
 func keyOf(e mapping.Event) objectKey {
@@ -74,8 +73,7 @@ func (q *Queue) Dropped() uint64 {
 	return q.dropped
 }
 
-// Run passes the events to handle, one at a time, until ctx ends; then it handles what is in the queue and returns. Only one Run at a
-// time is allowed.
+// Run passes the events to handle, one at a time, until ctx ends. Then it handles the items in the queue and returns. Only one Run at a time is allowed.
 func (q *Queue) Run(ctx context.Context, handle func(mapping.Event)) {
 	for ctx.Err() == nil {
 		if q.next(handle) {

@@ -16,19 +16,18 @@ type Info struct {
 	ClusterUID string // UID of the namespace kube-system; empty if unknown
 	Gaps       []Gap  // kinds that are not watched, in a stable order
 	Down       []mapping.Controller
-	Blind      bool // the API server does not answer for the required kinds, so their state may be outdated
+	Blind      bool // the API server gives no usable answer for a required kind, so its state may be outdated
 }
 
 // Gap is a kind that is not watched, for a reason that lasts until somebody changes the cluster.
 type Gap struct {
 	Kind      string
-	Namespace string // if the kind is forbidden in one namespace; otherwise empty
+	Namespace string // where the kind is forbidden; empty: in all, or for another reason
 	Class     Class
 	Why       string
 }
 
-// target is something that is requested from the API server: a kind in a namespace, or the identity of the
-// cluster.
+// target is something that is requested from the API server: a kind in a namespace, or the identity of the cluster.
 type target struct {
 	kind      Kind
 	namespace string
@@ -51,7 +50,7 @@ func (t *target) problem() (Problem, bool) {
 	return Problem{}, false
 }
 
-// settled reports whether the target is listed, or can't be listed without a change in the cluster. A problem counts only after some time, since an API
+// settled reports whether the target is listed, or cannot be listed without a change in the cluster. A problem counts only after some time, since an API
 // server that is starting may lack kinds and permissions for a moment.
 func (t *target) settled(now time.Time, after time.Duration) bool {
 	return t.synced || t.class.lasting() && now.Sub(t.since) >= after
@@ -63,7 +62,7 @@ type board struct {
 	metrics     *Metrics
 	settleAfter time.Duration
 	changed     func(Info) // called with the mutex held, in order
-	completed   func()     // called once, like changed; it closes complete after all Infos before it were handled
+	completed   func()     // called once, like changed
 	identified  chan struct{}
 	complete    chan struct{}
 
@@ -164,8 +163,8 @@ func (b *board) logProblem(t *target) {
 	}
 }
 
-// review closes identified when the identity is settled. Once the first request for each target has ended, it calls changed if the Info has changed, and
-// then completed, once, if isComplete. b.mu is held.
+// review closes identified when the identity is settled. After the first request for each target, it calls changed if the Info has changed, and then
+// completed, once, if isComplete. b.mu is held.
 func (b *board) review() {
 	for _, t := range b.targets {
 		if t.kind == identity && t.settled(time.Now(), b.settleAfter) {

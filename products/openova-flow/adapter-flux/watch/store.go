@@ -52,8 +52,7 @@ func (s *store) Delete(obj any) error {
 	return nil
 }
 
-// Replace implements cache.ReflectorStore. An object that is missing from the list was deleted while there was no
-// watch.
+// Replace implements cache.ReflectorStore. An object that is missing from the list was deleted while there was no watch.
 func (s *store) Replace(list []any, _ string) error {
 	listed := make(map[types.NamespacedName]bool, len(list))
 	for _, obj := range list {
@@ -86,7 +85,7 @@ func (s *store) push(typ mapping.EventType, u *unstructured.Unstructured) {
 	s.queue.Push(mapping.Event{At: flow.At(s.now().UnixMilli()), Type: typ, Object: u})
 }
 
-// strip removes the fields that the mapping does not read. With keepUnread it keeps spec.values, and all annotations except kubectl's copy of the object.
+// strip removes large fields that the mapping does not read. With keepUnread it keeps spec.values, and all annotations except kubectl's copy of the object.
 func (s *store) strip(obj any) *unstructured.Unstructured {
 	u := obj.(*unstructured.Unstructured)
 	unstructured.RemoveNestedField(u.Object, "metadata", "managedFields")

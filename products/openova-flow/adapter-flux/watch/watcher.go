@@ -28,8 +28,8 @@ type Config struct {
 	Logger     *slog.Logger
 	Metrics    *Metrics // default: not exported
 
-	// OnInfo is called in the goroutine that runs the queue: first when the first request for
-	// each kind and for the cluster's identity has ended, even with an error, then after each change of the Info.
+	// OnInfo is called in the goroutine that runs the queue: first when the first request for each kind and for the cluster's identity has ended, even
+	// with an error, then after each change of the Info.
 	OnInfo func(Info)
 
 	Now func() time.Time // the current time by the cluster's clock, for events; default: this machine's
@@ -134,7 +134,7 @@ func (w *Watcher) Run(ctx context.Context, q *Queue) {
 	wg.Wait()
 }
 
-// await calls ask until it succeeds. It returns false if ctx ends.
+// await calls ask until it succeeds, and returns true, or false if ctx ends.
 func (w *Watcher) await(ctx context.Context, t *target, ask func(context.Context, *target) (verb string, p *Problem)) bool {
 	for delay := w.cfg.FirstRetry; ; delay = min(2*delay, w.cfg.MaxRetry) {
 		answered := w.retries.next()

@@ -24,11 +24,11 @@ type clients struct {
 	clock     *clock.Offset // reads the cluster's clock from its answers
 }
 
-// keepalive has client-go's environment variables: the seconds until a silent connection is pinged, and from the ping until it is closed. By default
-// a broken connection is closed only after 45 s, and until then the region would be shown as current.
+// keepalive has defaults for client-go's environment variables: the seconds until a silent connection is pinged, and from the ping until it is closed. With
+// client-go's own, a broken connection is closed only after 45 s, and until then the region would be shown as current.
 var keepalive = map[string]string{"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "5", "HTTP2_PING_TIMEOUT_SECONDS": "5"}
 
-// connect makes the clients. It sends no request.
+// connect makes the clients, and sets keepalive in the environment. It sends no request.
 func connect(c config) (clients, error) {
 	for name, value := range keepalive {
 		if _, set := os.LookupEnv(name); !set {

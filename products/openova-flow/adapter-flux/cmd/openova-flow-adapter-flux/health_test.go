@@ -36,8 +36,7 @@ func (p piped) Close() error { close(p); return nil }
 
 func (p piped) Addr() net.Addr { return &net.TCPAddr{} }
 
-// TestHealth_ClosesConnectionsThatDoNothing checks the timeouts of the health server.
-func TestHealth_ClosesConnectionsThatDoNothing(t *testing.T) {
+func TestHealth_ClosesIdleConnections(t *testing.T) {
 	const request = "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
 	for name, c := range map[string]struct {
 		use   func(t *testing.T, conn net.Conn)
@@ -83,8 +82,7 @@ func TestHealth_ClosesConnectionsThatDoNothing(t *testing.T) {
 	}
 }
 
-// TestReadyz_OfAnAdapterThatIsStopping: while it sends its last changes, a stopping adapter is not ready.
-func TestReadyz_OfAnAdapterThatIsStopping(t *testing.T) {
+func TestReadyz_FailsWhileTheLastChangesAreSent(t *testing.T) {
 	t.Parallel()
 	k8s, kubeconfig := cluster(t)
 	k8s.Put(watch.Kinds[0].Resource, object(1, "Unknown", "before"))

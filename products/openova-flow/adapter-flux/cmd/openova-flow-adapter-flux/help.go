@@ -55,7 +55,7 @@ func (s setting) defaultSentence() string {
 	return " Default: " + s.fallback + "."
 }
 
-// settingsTable is the table of settings in Markdown.
+// settingsTable returns the table of settings in Markdown.
 func settingsTable() string {
 	var b strings.Builder
 	b.WriteString("| Variable | Flag | Default | Allowed | What for | Commands |\n|---|---|---|---|---|---|\n")

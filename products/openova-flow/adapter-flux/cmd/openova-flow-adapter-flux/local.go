@@ -161,14 +161,14 @@ func openPage(ctx context.Context, page string, getenv func(string) (string, boo
 // sentenceBytes is the limit for a sentence, in bytes.
 const sentenceBytes = 1 << 10
 
-// lineWriter writes sentences about regions for a person. It omits those that it has just written for the same region.
+// lineWriter writes sentences about regions for a person.
 type lineWriter struct {
 	w    io.Writer
 	mu   sync.Mutex
 	last map[string]string
 }
 
-// write writes the sentences about a region, unless they are the same as before.
+// write writes the sentences about a region, unless the last ones about it were the same.
 func (s *lineWriter) write(region string, sentences []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,7 +185,7 @@ func (s *lineWriter) write(region string, sentences []string) {
 	}
 }
 
-// plain is a slog.Handler that writes warnings and errors as plain lines.
+// plain is a slog.Handler that writes warnings and errors as plain lines, except for lasting problems.
 type plain struct {
 	out    *lineWriter
 	region string
@@ -206,7 +206,7 @@ func (p plain) Handle(_ context.Context, r slog.Record) error {
 		case "why", "err":
 			why = ": " + a.Value.String()
 		case "class":
-			// These problems are also in watch.Info, and adapter.missing prints them.
+			// adapter.missing prints these problems.
 			lasting = slices.Contains([]string{"not-served", "other-version", "forbidden"}, a.Value.String())
 		}
 		return true

@@ -52,8 +52,7 @@ func TestLocal_KeepsExplicitSettings(t *testing.T) {
 	}
 }
 
-// TestLocal_ContextsWithoutAName: a list of contexts with no name in it is an error.
-func TestLocal_ContextsWithoutAName(t *testing.T) {
+func TestLocal_RejectsContextsWithoutAName(t *testing.T) {
 	if _, _, err := call(t, map[string]string{"KUBECONFIG": "/nowhere"}, "", "--context", ",\t"); err == nil || !strings.Contains(err.Error(), `--context is ",\t"`) {
 		t.Errorf("got %v", err)
 	}

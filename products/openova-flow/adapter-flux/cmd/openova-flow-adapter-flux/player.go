@@ -21,7 +21,7 @@ type tape struct {
 	file         io.Closer
 	reader       *recording.Reader
 	next         *mapping.Event // next event; nil: not read yet
-	at           int64          // when next was recorded; an undated event has the time of the one before it
+	at           int64          // when next was recorded, Unix ms; an undated event has the time of the one before it
 	dated        bool           // at is set
 	ended        bool
 }

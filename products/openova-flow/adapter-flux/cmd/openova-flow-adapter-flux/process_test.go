@@ -22,7 +22,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch/apitest"
 )
 
-// cluster is clusterWithUID of a cluster whose UID does not matter.
+// cluster is clusterWithUID for tests in which the UID does not matter.
 func cluster(t testing.TB) (*apitest.Server, string) {
 	t.Helper()
 	return clusterWithUID(t, "cluster-1")
@@ -141,8 +141,8 @@ func TestRun_ServerGetsTheStateOfTheCluster(t *testing.T) {
 	}
 }
 
-// TestRun_SIGTERM: changes before SIGTERM are still sent. Without a server or cluster, the adapter ends after a limited time.
-func TestRun_SIGTERM(t *testing.T) {
+// TestRun_EndsAfterSIGTERM: changes before SIGTERM are still sent. Without a server or cluster, the adapter ends after a limited time.
+func TestRun_EndsAfterSIGTERM(t *testing.T) {
 	t.Parallel()
 	t.Run("sends the last changes", func(t *testing.T) {
 		k8s, kubeconfig := cluster(t)

@@ -157,7 +157,6 @@ func TestClaim_OneClusterHoldsARegion(t *testing.T) {
 	server.kill()
 }
 
-// TestReplay_StayRenewsTheClaims tests --stay, which the demo uses.
 func TestReplay_StayRenewsTheClaims(t *testing.T) {
 	t.Parallel()
 	addr := freeAddr(t)

@@ -118,7 +118,7 @@ type pipeline struct {
 	rejected func() float64 // how many changes the server has rejected for good
 }
 
-// replay plays the tapes and returns when everything is confirmed, or, in a dry run, printed. With stay it then renews the claims until ctx ends.
+// replay plays the tapes and returns when everything is confirmed, or, in a dry run, printed. With stay it renews the claims afterwards, until ctx ends.
 func replay(ctx context.Context, c replayConfig, tapes []*tape, stdout io.Writer, logger *slog.Logger) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -224,7 +224,7 @@ func (pl *pipeline) stop() {
 	pl.sending.stop()
 }
 
-// drained waits until the server has confirmed all changes.
+// drained waits until the server has confirmed all changes. A change that it rejected for good is an error.
 func (pl *pipeline) drained(ctx context.Context) error {
 	if err := pl.pump.Queue.Flush(ctx); err != nil {
 		return fmt.Errorf("stopped before every event was mapped: %w", err)

@@ -141,9 +141,8 @@ func (c *cut) now() {
 	c.cancel()
 }
 
-// TestReplay_ServerKilledThreeTimes kills the server three times in the middle of a replay of two regions, and starts it again, empty. The final state must
-// be the same as without that.
-func TestReplay_ServerKilledThreeTimes(t *testing.T) {
+// TestReplay_EndsTheSameAfterServerRestarts kills the server three times in the middle of a replay of two regions, and starts it again, empty.
+func TestReplay_EndsTheSameAfterServerRestarts(t *testing.T) {
 	t.Parallel()
 	addr := freeAddr(t)
 	server := flowServer(t, addr)

@@ -22,7 +22,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// seedWait is how long the mapping waits at the start for the server's state of the region, from which it continues runs and times.
+// seedWait is how long the mapping waits at the start for the server's state of the region, from which it continues.
 const seedWait = 10 * time.Second
 
 func runCommand(ctx context.Context, args []string, getenv func(string) (string, bool), s std) error {

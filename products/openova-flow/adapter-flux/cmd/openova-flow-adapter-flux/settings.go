@@ -24,7 +24,7 @@ type config struct {
 	server         string
 	flowID         string
 	region         string
-	namespaces     []string // empty for all
+	namespaces     []string // empty: all
 	interval       time.Duration
 	postTimeout    time.Duration
 	ttl            time.Duration
@@ -38,7 +38,7 @@ type config struct {
 	podName        string
 	kubeconfig     string
 	context        string
-	inCluster      bool
+	inCluster      bool // this process runs in a cluster
 }
 
 // setting is a flag and the environment variable for the same value.
@@ -58,7 +58,7 @@ var errNotAllowed = errors.New("not allowed")
 var (
 	all            = []string{"run", "record", "replay"}
 	sending        = []string{"run", "replay"}
-	inCluster      = []string{"run", "record"}
+	withCluster    = []string{"run", "record"}
 	runOnly        = []string{"run"}
 	validRegion    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 	validNamespace = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
@@ -102,9 +102,9 @@ var settings = []setting{
 		func(c *config, v string) error { c.logFormat = v; return check(v == "json" || v == "text") }},
 	{"LOG_LEVEL", "log-level", "info", "", "debug, info, warn or error", "The minimum level that is logged.", all,
 		func(c *config, v string) error { return check(c.logLevel.UnmarshalText([]byte(v)) == nil) }},
-	{"KUBECONFIG", "kubeconfig", "", "the service account in a cluster, else ~/.kube/config", "the path of a file", "The kubeconfig to reach the cluster from outside.", inCluster,
+	{"KUBECONFIG", "kubeconfig", "", "the service account in a cluster, else ~/.kube/config", "the path of a file", "The kubeconfig to reach the cluster from outside.", withCluster,
 		func(c *config, v string) error { c.kubeconfig = v; return nil }},
-	{"", "context", "", "the current one", "the name of a context; several, separated by commas, without FLOW_SERVER_URL", "The context of the kubeconfig.", inCluster,
+	{"", "context", "", "the current one", "the name of a context; several, separated by commas, without FLOW_SERVER_URL", "The context of the kubeconfig.", withCluster,
 		func(c *config, v string) error {
 			c.context = v
 			return check(v == "" || strings.Trim(v, ", \t\r\n") != "")
@@ -218,8 +218,8 @@ func (r *reader) isSet(flagName string) (yes bool) {
 	return yes
 }
 
-// read parses args and checks every setting. Settings in optional may be empty even if they are normally required. The error has a line for each
-// invalid setting.
+// read parses args and checks every setting. Settings in optional may be empty even if they are normally required. The error has a line for each invalid
+// setting.
 func (r *reader) read(args []string, optional ...string) (config, error) {
 	if err := r.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return config{}, errHelp

@@ -17,7 +17,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// tunnel forwards connections to a target. After silence, connections stay open but nothing is forwarded on them.
+// tunnel forwards connections to a target. After silence, its connections stay open but nothing is forwarded on them; new ones work.
 type tunnel struct {
 	net.Listener
 	target string

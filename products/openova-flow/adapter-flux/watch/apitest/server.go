@@ -21,7 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Server is an API server on a loopback port. Its methods may be called at any time.
+// Server is an API server on a loopback port. It is safe for concurrent use.
 type Server struct {
 	http *httptest.Server
 
@@ -37,7 +37,7 @@ type Server struct {
 	cut       chan struct{} // closed to break the watches in the middle of an event
 	end       chan struct{} // closed to end the watches regularly
 
-	// NoStreamedLists makes the Server answer a watch with sendInitialEvents like a server that does not support it.
+	// NoStreamedLists makes the Server answer a watch with sendInitialEvents like a server that does not support it. Set it before the first request.
 	NoStreamedLists bool
 
 	ahead atomic.Int64 // how far its clock is ahead, nanoseconds
@@ -308,7 +308,7 @@ var (
 }`}
 )
 
-// Version returns the resource version of the newest change.
+// Version returns the newest resource version.
 func (s *Server) Version() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -59,7 +59,8 @@ func (s *Server) limited(next http.Handler) http.Handler {
 	})
 }
 
-// underBasePath removes the base path. Health and metrics are also served at the root, where kubelet and Prometheus look.
+// underBasePath removes the base path, and redirects to it if its final slash is missing. Health and metrics are also served at the root, where kubelet and
+// Prometheus look.
 func (s *Server) underBasePath(next http.Handler) http.Handler {
 	if s.cfg.BasePath == "/" {
 		return next
@@ -71,7 +72,11 @@ func (s *Server) underBasePath(next http.Handler) http.Handler {
 		case path == "/healthz" || path == "/readyz" || path == "/metrics":
 			next.ServeHTTP(w, r)
 		case path == prefix:
-			http.Redirect(w, r, s.cfg.BasePath, http.StatusPermanentRedirect)
+			target := s.cfg.BasePath
+			if r.URL.RawQuery != "" {
+				target += "?" + r.URL.RawQuery
+			}
+			http.Redirect(w, r, target, http.StatusPermanentRedirect)
 		case ok && strings.HasPrefix(rest, "/"):
 			next.ServeHTTP(w, withPath(r, rest))
 		default:
@@ -83,8 +88,9 @@ func (s *Server) underBasePath(next http.Handler) http.Handler {
 // emptySegment stands for an empty segment of a path. It is not UTF-8, so it is refused as a flow id and as a region.
 const emptySegment = "%FF"
 
-// literalSegments percent-encodes empty segments, . and .. of a path, because the mux would redirect such a path before any handler runs. As a flow id they
-// are then refused. As a region, . and .. are taken literally, and an empty one is refused. Elsewhere they match no route.
+// literalSegments replaces the segments . and .. and, except for a last one outside /v1/, empty ones, because the mux would redirect such a path before any
+// handler runs. As a flow id they are then refused. As a region, . and .. are taken literally, and an empty one is refused. Elsewhere only the pattern /
+// matches them.
 func literalSegments(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := r.URL.Path; r.URL.RawPath == "" && strings.HasPrefix(p, "/") && !strings.HasSuffix(p, "/") && !strings.Contains(p, "//") && !strings.Contains(p, "/.") {

@@ -87,6 +87,15 @@ func TestRoutes_PathsAreTakenLiterally(t *testing.T) {
 	}
 }
 
+func TestRoutes_BasePathWithoutSlashIsRedirectedWithItsQuery(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{BasePath: "/base/"})
+	for target, want := range map[string]string{"/base": "/base/", "/base?flow=F&x=%20": "/base/?flow=F&x=%20"} {
+		if a := e.exchange("GET", target); a.status != http.StatusPermanentRedirect || a.header.Get("Location") != want {
+			t.Errorf("GET %s: %d to %q, want %q", target, a.status, a.header.Get("Location"), want)
+		}
+	}
+}
+
 func TestRoutes_HealthAndMetricsAreAtTheRootBesidesTheBasePath(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{BasePath: "/base/"})
 	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {

@@ -19,7 +19,7 @@ import (
 // If GOMEMLIMIT is not set, the Go runtime's limit becomes 90 % of the control group's, if there is one. If GOGC is not set, garbage
 // may take 11 MiB plus the live memory above 48 MiB, instead of as much as the live memory: a small server stays small, and a large
 // one does not spend its time collecting. A fixed GOGC of 40 takes as little for ten flows (62 MiB; 72 with GOGC=100), but a quarter more
-// processor time for a POST to a small server (go run ./cmd/fanout -only ingest, with builds of each).
+// processor time for a POST to a small server (in bench/fanout: go run ./cmd/fanout -only ingest, with builds of each).
 func TuneMemory(getenv func(string) string, log *slog.Logger) {
 	limitMemory(os.DirFS("/"), getenv, log)
 	if getenv("GOGC") == "" {

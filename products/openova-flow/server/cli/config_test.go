@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -63,13 +64,13 @@ func TestParse_ErrorsKeepTheCause(t *testing.T) {
 		}
 	}
 	for env, value := range map[string]string{"FLOW_SERVER_IDLE_TIMEOUT": "90", "FLOW_SERVER_CORS_ORIGINS": "http://a b", "FLOW_SERVER_LOG_LEVEL": "loud", "FLOW_SERVER_COMMIT_URL_TEMPLATE": "http://git.example.com/{commit}"} {
-		for _, s := range new(Program).All() {
-			if s.Env != env {
-				continue
-			}
-			if err := s.Set(value); err == nil || errors.Is(err, ErrNotAllowed) {
-				t.Errorf("%s=%s: %v", env, value, err)
-			}
+		all := new(Program).All()
+		at := slices.IndexFunc(all, func(s Setting) bool { return s.Env == env })
+		if at < 0 {
+			t.Fatalf("no setting %s", env)
+		}
+		if err := all[at].Set(value); err == nil || errors.Is(err, ErrNotAllowed) {
+			t.Errorf("%s=%s: %v", env, value, err)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func describe(version string) any {
 		{"GET", "/v1/flows/{flowId}/events?after=N&limit=M", "the messages still held, and the state before the first of them"},
 		{"GET", "/v1/flows/{flowId}/rollouts", "the rollouts, newest first"},
 		{"GET", "/v1/flows/{flowId}/revisions", "the revisions of the sources, newest first, and how far each region is; with ?revision=R that commit, digest or tag, &limit=N"},
-		{"GET", "/v1/flows/{flowId}/problems", "the present problems, one entry for each root cause, with ?region=R those of that region; application/json, text/plain or text/markdown"},
+		{"GET", "/v1/flows/{flowId}/problems", "the present problems, one entry for each root cause, with ?region=R those that concern that region; application/json, text/plain or text/markdown"},
 		{"DELETE", "/v1/flows/{flowId}", "delete the flow"},
 		{"GET", "/v1/flows/{flowId}/regions", "the claims of the regions: which are stale, and since when"},
 		{"PUT", "/v1/flows/{flowId}/regions/{region}", "claim a region for a cluster, or renew the claim"},

@@ -50,7 +50,7 @@ type rootCause struct {
 	nodes int // number of nodes, also if ids has only the first
 }
 
-// problems answers with the current root causes in a flow, or in one of its regions, the most important first.
+// problems answers with the current root causes in a flow, or with those that concern one of its regions, the most important first.
 func (s *Server) problems(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
 	region, query := "", r.URL.Query()
 	if query.Has("region") {

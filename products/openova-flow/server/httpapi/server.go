@@ -24,12 +24,12 @@ type Config struct {
 	MaxAnswerBytes  int64         // bytes of memory for large answers and deliveries that clients have not read yet
 	StreamMode      string        // StreamAuto or StreamPortable
 	Heartbeat       time.Duration // longest silence of a stream
-	WriteTimeout    time.Duration // how long a client may read no bytes of an answer before it is disconnected
+	WriteTimeout    time.Duration // how long a client may read no bytes of a stream or a large answer before it is disconnected
 	ReadTimeout     time.Duration // how long a body may take to arrive
 	Version         string        // version of the build, for metrics and the description
 	BasePath        string        // prefix that everything is served under, starting and ending with /
 
-	Auth     *auth.Authority // authenticates and authorizes callers
+	Auth     *auth.Authority // authenticates and authorizes callers; default: no access control
 	Loopback bool            // check each request with auth.CheckLoopback, for a server without access control
 	Origins  []string        // origins of other pages that may read answers, as browsers send them
 	Page     http.Handler    // serves GET / and its assets; nil: GET / is the description

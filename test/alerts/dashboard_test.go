@@ -184,7 +184,7 @@ func TestDashboard_ShowsWhatTheServerServes(t *testing.T) {
 	}
 }
 
-// shows checks an expression and that every sample of its result has some labels. It returns the labels that the first sample has.
+// shows checks that an expression has a result, and that each sample of it has the labels names. It returns the labels of the first sample.
 func (s *served) shows(t *testing.T, what, expr string, names ...string) map[string]string {
 	t.Helper()
 	got := s.check(t, what, expr)

@@ -67,8 +67,7 @@ func selectors(n parser.Node) (all []*parser.VectorSelector) {
 	return all
 }
 
-// TestRules_AreTrueOfWhatTheServerServes evaluates the alerts on the metrics of a real server.
-func TestRules_AreTrueOfWhatTheServerServes(t *testing.T) {
+func TestRules_ExpressionsHaveResultsOnServedMetrics(t *testing.T) {
 	s := scraped(t)
 	for _, r := range rules(t) {
 		s.check(t, r.Alert, r.Expr)

@@ -9,10 +9,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// alertsFile has the chart's alerts.
 const alertsFile = "../../platform/openova-flow-server/chart/alerts.yaml"
 
-// rule is an alert of the chart.
 type rule struct{ Alert, Expr string }
 
 // rules returns the chart's alerts.
@@ -37,8 +35,7 @@ func read(t *testing.T, path string, into any) {
 	}
 }
 
-// TestRules_Promtool has promtool check the alerts, and test them with rules.yaml.
-func TestRules_Promtool(t *testing.T) {
+func TestRules_PassPromtool(t *testing.T) {
 	promtool := filepath.Join(t.TempDir(), "promtool")
 	// The tag leaves out service discovery, which would take most of the time of the build.
 	if out, err := exec.Command("go", "build", "-tags", "remove_all_sd", "-o", promtool, "github.com/prometheus/prometheus/cmd/promtool").CombinedOutput(); err != nil {

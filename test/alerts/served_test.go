@@ -30,8 +30,8 @@ type served struct {
 	labels  map[string]map[string]bool // names of the labels of each metric
 }
 
-// scraped returns two scrapes of a server with a flow in which everything is wrong for long enough that every alert's expression is true, and in which
-// every metric has a sample.
+// scraped returns two scrapes of a server with a flow in which enough is wrong, for long enough, that the expressions of all alerts are true and all queries
+// of the dashboard have a result.
 func scraped(t *testing.T) *served {
 	t.Helper()
 	s := &served{storage: teststorage.New(t), labels: make(map[string]map[string]bool)}

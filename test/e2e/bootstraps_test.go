@@ -9,7 +9,7 @@ import (
 
 var kits = map[string]string{"fsn1": "kit-fsn1", "hel1": "kit-hel1"}
 
-// kitHolds has, by release, statuses that its recording contains in this order, perhaps with others between them.
+// kitHolds has, by release, statuses that its recording contains in this order. Others may be between them.
 var kitHolds = map[string][]string{
 	"fsn1/bp-seaweedfs": {"failed", "succeeded"},                          // its install fails and is repaired
 	"fsn1/bp-grafana":   {"running", "succeeded", "running", "succeeded"}, // waits for bp-seaweedfs, and is upgraded later
@@ -18,8 +18,8 @@ var kitHolds = map[string][]string{
 	"hel1/bp-valkey":    {"succeeded", truth.Gone},                        // deleted
 }
 
-// TestBootstraps replays both recorded bootstraps. No connection breaks, so the subscriber must see every status, in order.
-func TestBootstraps(t *testing.T) {
+// TestBootstraps_SubscriberSeesEveryStatus replays both recorded bootstraps. No connection breaks, so no status may be missing.
+func TestBootstraps_SubscriberSeesEveryStatus(t *testing.T) {
 	scenario(t, "both recorded bootstraps at once, every status of every release seen", func(t *testing.T) string {
 		s := newStage(t)
 		for _, r := range s.both() {

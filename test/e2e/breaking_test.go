@@ -41,8 +41,8 @@ func (r *region) change(c *conductor.Conductor) {
 	r.stage.must(c.Put(ctx, app("dns", "True", "InstallSucceeded", "cni")))
 }
 
-// wholeRegions reads the snapshot repeatedly until stop is called. It reports each snapshot in which a region has some nodes, but fewer than least says, or
-// another number of edges to them.
+// wholeRegions reads the snapshot repeatedly until stop is called. It reports each snapshot in which a region has nodes, but fewer than least, or in which the
+// number of its "contains" edges is not that of its nodes.
 func (s *stage) wholeRegions(least map[string]int) (stop func()) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	var wg sync.WaitGroup
@@ -65,7 +65,7 @@ func (s *stage) wholeRegions(least map[string]int) (stop func()) {
 			}
 			for region, least := range least {
 				if n := nodes[region]; n != edges[region] || n > 0 && n < least {
-					wrong[fmt.Sprintf("%s with %d of at least %d releases and %d edges to them", region, n, least, edges[region])] = true
+					wrong[fmt.Sprintf("%s with %d of at least %d nodes and %d edges", region, n, least, edges[region])] = true
 				}
 			}
 			<-tick.C
@@ -81,6 +81,7 @@ func (s *stage) wholeRegions(least map[string]int) (stop func()) {
 	}
 }
 
+// counts returns the number of releases in each region.
 func (s *stage) counts() map[string]int {
 	s.t.Helper()
 	n := map[string]int{}
@@ -92,7 +93,7 @@ func (s *stage) counts() map[string]int {
 	return n
 }
 
-func TestServerRestarts(t *testing.T) {
+func TestServerRestart_RegionsAreWholeAgain(t *testing.T) {
 	scenario(t, "the flow server killed and restarted empty, during changes and when nothing changes", func(t *testing.T) string {
 		s := newStage(t)
 		for _, r := range s.both() {
@@ -126,7 +127,7 @@ func TestServerRestarts(t *testing.T) {
 	})
 }
 
-func TestAdapterKilled(t *testing.T) {
+func TestAdapterKilled_StandbyTakesOver(t *testing.T) {
 	scenario(t, "the leading adapter killed with -9 while another stands by", func(t *testing.T) string {
 		s := newStage(t)
 		r := s.regions["fsn1"]
@@ -153,7 +154,7 @@ func TestAdapterKilled(t *testing.T) {
 	})
 }
 
-func TestAPIServerRestarts(t *testing.T) {
+func TestAPIServerRestart_ShowsChangesMeanwhile(t *testing.T) {
 	scenario(t, "an API server killed and restarted, the cluster changed and etcd compacted meanwhile", func(t *testing.T) string {
 		s := newStage(t)
 		for _, r := range s.both() {
@@ -175,11 +176,11 @@ func TestAPIServerRestarts(t *testing.T) {
 		s.must(r.plane.StartAPI(s.ctx))
 		took := s.converge()
 		s.checkShown()
-		return fmt.Sprintf("right %v after it was ready, 429 met %d times", took.Round(100*time.Millisecond), r.tooManyRequests())
+		return fmt.Sprintf("right %v after it was ready, 429 received %d times", took.Round(100*time.Millisecond), r.tooManyRequests())
 	})
 }
 
-func TestNetworkCut(t *testing.T) {
+func TestNetworkCut_LosesNoStatus(t *testing.T) {
 	scenario(t, "the network to the flow server cut for a minute", func(t *testing.T) string {
 		s := newStage(t)
 		for _, r := range s.both() {
@@ -209,7 +210,7 @@ func TestNetworkCut(t *testing.T) {
 	})
 }
 
-func TestChangesWhileNoAdapterRuns(t *testing.T) {
+func TestAdapterRestart_ShowsChangesMeanwhile(t *testing.T) {
 	scenario(t, "a release deleted, others changed, while no adapter runs", func(t *testing.T) string {
 		s := newStage(t)
 		r := s.regions["hel1"]
@@ -226,15 +227,16 @@ func TestChangesWhileNoAdapterRuns(t *testing.T) {
 	})
 }
 
-func TestTokenRotated(t *testing.T) {
+func TestTokenRevoked_DeletesNoNodeAndRecovers(t *testing.T) {
 	scenario(t, "the token revoked and replaced", func(t *testing.T) string {
 		s := newStage(t)
+		adapters := map[string]*adapter{}
 		for _, r := range s.both() {
-			r.startAdapter()
+			adapters[r.name] = r.startAdapter()
 		}
 		s.small()
 		s.converge()
-		r := s.regions["fsn1"]
+		r, a := s.regions["fsn1"], adapters["fsn1"]
 		revoked := r.revoke()
 		s.until("the API server refuses the token", soon, func() bool {
 			_, err := r.plane.As(revoked).List(s.ctx, "HelmRelease")
@@ -242,10 +244,13 @@ func TestTokenRotated(t *testing.T) {
 		})
 		r.toAPI.Drop()
 		r.change(r.conductor)
-		s.until("no node is deleted", soon, func() bool {
-			n, ok := s.node("fsn1/mail")
-			return ok && n.Status == "failed"
+		s.until("the adapter reports the 401", soon, func() bool {
+			body, _ := get(a.health + "/readyz")
+			return strings.Contains(body, "(401)")
 		})
+		if n, ok := s.node("fsn1/mail"); !ok || n.Status != "failed" {
+			t.Errorf("an object that the adapter cannot read was deleted: %+v", n)
+		}
 		r.newToken()
 		took := s.converge()
 		s.checkShown()
@@ -263,7 +268,7 @@ func (r *region) revoke() string {
 	return string(token)
 }
 
-func TestPermissionRevoked(t *testing.T) {
+func TestPermissionRevoked_AdapterNamesItAndRecovers(t *testing.T) {
 	scenario(t, "permissions removed and restored, with the missing one named by the adapter", func(t *testing.T) string {
 		s := newStage(t)
 		adapters := map[string]*adapter{}

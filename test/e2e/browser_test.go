@@ -15,8 +15,8 @@ import (
 	"github.com/openova-io/openova/test/e2e/plane"
 )
 
-// inBrowser starts a script that opens a page of the flow in Chromium. It returns when the script has printed "ready"; read is then called with each line. At
-// the end of the test the script must succeed.
+// inBrowser starts a script that opens a page of the flow in Chromium, and returns when the script has printed "ready". Another goroutine calls read with each
+// later line. At the end of the test the script must succeed.
 func (s *stage) inBrowser(read func(line string), script string, args ...string) {
 	s.t.Helper()
 	cmd := exec.Command("node", append([]string{script, "http://" + s.addr, flowID}, args...)...)
@@ -85,8 +85,8 @@ func (s *stage) openRevisions() *revisionsPage {
 	return p
 }
 
-// shows waits until the newest revisions are shown as wanted, the newest first: the revision, the one that superseded it, and the text for each region. The
-// time that a revision took is T.
+// shows waits until the page shows these revisions first, the newest first: the revision, the one that superseded it, and the text for each region, with T in
+// place of a duration.
 func (p *revisionsPage) shows(want ...string) {
 	p.stage.t.Helper()
 	want = append([]string{"Revision | fsn1 | hel1"}, want...)

@@ -94,7 +94,7 @@ func (f *flux) apply() {
 	f.kustomization(condition("Ready", "True", "ReconciliationSucceeded", "Applied revision: "+f.applied, f.observed))
 }
 
-// suspend suspends or resumes the Kustomization, and leaves its status unchanged.
+// suspend suspends or resumes the Kustomization. Its status stays that of the last applied revision.
 func (f *flux) suspend(yes bool) {
 	f.stage.t.Helper()
 	f.suspended = yes
@@ -159,7 +159,7 @@ func (f *flux) release(status plane.Object) {
 	f.put("HelmRelease", "helm.toolkit.fluxcd.io/v2", "web", labels, spec, maps.Clone(status))
 }
 
-// settle makes everything ready at a revision, for the beginning of a test.
+// settle makes the source, the Kustomization and the release ready at a revision.
 func (f *flux) settle(revision string) {
 	f.stage.t.Helper()
 	f.fetch(revision, "")

@@ -47,9 +47,8 @@ func final(t *testing.T, file string) (list []plane.Object) {
 	return list
 }
 
-// TestRealControllers replays every version of Kustomizations, sources and releases with remediation that Flux's controllers wrote.
-func TestRealControllers(t *testing.T) {
-	scenario(t, "recordings of real controllers: a bootstrap by Kustomizations, 22 releases with remediation, 15 failing Kustomizations", func(t *testing.T) string {
+func TestControllerRecordings_ShowEveryStatusAndProblem(t *testing.T) {
+	scenario(t, "recordings of real controllers: a bootstrap by Kustomizations, 22 releases with remediation, 15 Kustomizations of which 13 end not ready", func(t *testing.T) string {
 		s := newStage(t)
 		want := truth.NewView()
 		var ends []func()

@@ -28,8 +28,9 @@ const (
 	mostP99 = 60 * time.Millisecond
 )
 
-// TestLatency measures the time from a change's request to a watch of the API server, to a subscriber of the server, and to the pixels of a canvas.
-func TestLatency(t *testing.T) {
+// TestLatency_OfWatchSubscriberAndPixel measures the time from a change's request to a watch of the API server, to a subscriber of the server, and with -latency
+// to the pixels of a canvas.
+func TestLatency_OfWatchSubscriberAndPixel(t *testing.T) {
 	scenario(t, "1,000 releases, 100 changes a second", func(t *testing.T) string {
 		const releases, every = 1000, 10 * time.Millisecond
 		changes := 500
@@ -100,7 +101,7 @@ func TestLatency(t *testing.T) {
 	})
 }
 
-// setRelease sets the status of release i with one request, and creates the release if necessary. The change is not recorded in the
+// setRelease sets the status of release i with one request, or first creates the release. The change is not recorded in the
 // History.
 func (r *region) setRelease(i int, ready, message string) error {
 	rel := conductor.Release{Name: fmt.Sprintf("app-%05d", i), Ready: ready, Reason: "UpgradeSucceeded", Message: message}

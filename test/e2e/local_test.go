@@ -17,7 +17,7 @@ import (
 	"github.com/openova-io/openova/test/e2e/subscriber"
 )
 
-// readerRole may read releases and sources, and nothing else.
+// readerRole may read only HelmReleases and sources.
 const readerRole = `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -35,7 +35,7 @@ kind: ServiceAccount
 metadata: {name: reader, namespace: team-a}
 `
 
-// localAdapter is an adapter in local mode: a person starts it in a terminal, without a server.
+// localAdapter is an adapter that serves the page itself, as a person starts it in a terminal.
 type localAdapter struct {
 	*plane.Process
 	s          *stage
@@ -91,7 +91,7 @@ func (l *localAdapter) untilPrinted(sentence string) {
 	l.s.until("the adapter prints "+sentence, soon, func() bool { return strings.Contains(l.output(), sentence) })
 }
 
-func TestFirstMinute(t *testing.T) {
+func TestLocalAdapter_ShowsClustersAndNamesWhatIsMissing(t *testing.T) {
 	scenario(t, "a person with only a kubeconfig sees both clusters", func(t *testing.T) string {
 		s := newStage(t)
 		s.small()

@@ -29,7 +29,7 @@ var (
 	serverBinary, adapterBinary string
 
 	work string // all files of this run
-	logs string // the files that are kept after a failure
+	logs string // logs of all processes, in work
 )
 
 func TestMain(m *testing.M) {
@@ -63,7 +63,7 @@ func run(m *testing.M) int {
 	return code
 }
 
-// prepare builds the missing programs and starts both control planes.
+// prepare builds the programs and starts both control planes.
 func prepare(ctx context.Context) error {
 	began := time.Now()
 	cache, err := plane.CacheDir()
@@ -140,8 +140,8 @@ func installCRDs(ctx context.Context, p *plane.Plane) error {
 	return nil
 }
 
-// established waits until every kind that the CRDs define is served, also to watches. Before that, a CRD would also not be deleted
-// completely.
+// established waits until every kind that the CRDs define is served, also to watches. Before that, the deletion of a CRD may not
+// complete.
 func established(ctx context.Context, p *plane.Plane) error {
 	crds, err := p.Admin().List(ctx, "CustomResourceDefinition")
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // region returns a function that reports whether the subscriber has received these values for a region: its state, its cluster, and the cluster whose claim was
-// rejected.
+// rejected, empty for none.
 func (s *stage) region(name, state, cluster, refused string) func() bool {
 	return func() bool {
 		r, ok := s.subscriber.Region(name)
@@ -30,7 +30,7 @@ func (r *region) uid() string {
 	return ns["metadata"].(plane.Object)["uid"].(string)
 }
 
-func TestTwoClustersClaimOneRegion(t *testing.T) {
+func TestRegionClaim_RejectsSecondClusterAndExpires(t *testing.T) {
 	scenario(t, "two clusters that claim one region, the adapter killed with -9, the server restarted empty", func(t *testing.T) string {
 		s := newStage(t)
 		s.small()

@@ -15,9 +15,7 @@ import (
 	"github.com/openova-io/openova/test/e2e/plane"
 )
 
-// TestRecordedScenarios replays a recording of over twenty releases: upgrades that fail with and without rollback, exhausted retries, invalid templates
-// and values, charts and repositories that can't be fetched, tests, drift, timeouts, suspension.
-func TestRecordedScenarios(t *testing.T) {
+func TestRecordedReleases_ShowEveryStatus(t *testing.T) {
 	scenario(t, "22 recorded releases with all kinds of failures and recoveries, every status seen", func(t *testing.T) string {
 		s := newStage(t)
 		for _, r := range s.both() {
@@ -31,7 +29,7 @@ func TestRecordedScenarios(t *testing.T) {
 	})
 }
 
-func TestReleases(t *testing.T) {
+func TestReleases_ShowEveryChange(t *testing.T) {
 	s := newStage(t)
 	for _, r := range s.both() {
 		r.startAdapter().ready()
@@ -138,7 +136,7 @@ func (s *stage) meta(id string) map[string]any {
 	return m
 }
 
-func TestCRDsInstalledLate(t *testing.T) {
+func TestCRDs_InstalledLateAreWatched(t *testing.T) {
 	scenario(t, "Flux's CRDs installed only after the adapter is up", func(t *testing.T) string {
 		s := newStage(t)
 		r := s.regions["hel1"]

@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -59,7 +58,7 @@ func (s *stage) wait(name, revision string) *waiting {
 	return w
 }
 
-// checkAnswers checks that gates answer with result, not before the first instant, and at most maxDelay after the second.
+// checkAnswers checks that gates answer with result, not earlier than before, and at most maxDelay later than after.
 func (s *stage) checkAnswers(result string, before, after time.Time, gates ...*waiting) {
 	s.t.Helper()
 	for _, w := range gates {
@@ -127,7 +126,7 @@ func (s *stage) waitRevision(name string, want ...string) {
 	}))
 }
 
-// newFlux returns regions whose Kustomizations have applied the revision first.
+// newFlux returns both regions, whose Kustomizations have applied the revision first, and starts their adapters.
 func newFlux(s *stage, kind, url, first string) (fsn1, hel1 *flux) {
 	s.t.Helper()
 	var all []*flux
@@ -161,8 +160,8 @@ func (s *stage) start(revision string, regions ...*flux) {
 	}
 }
 
-// TestRevisions pushes commits one after another to two regions that follow the same repository. Gates start 20 s before, during and after each push.
-func TestRevisions(t *testing.T) {
+// TestGates_AnswerForEachCommit pushes commits one after another to two regions that follow the same repository. Gates start before, during and after each push.
+func TestGates_AnswerForEachCommit(t *testing.T) {
 	scenario(t, "revisions and gates: superseded, failed and repaired commits, a failing source, a suspended Kustomization", func(t *testing.T) string {
 		s := newStage(t)
 		fsn1, hel1 := newFlux(s, "GitRepository", "ssh://git@github.com/o/fleet.git", written("0"))
@@ -299,8 +298,7 @@ func TestRevisions(t *testing.T) {
 	})
 }
 
-// TestRevisions_OfArtifacts waits for an OCI artifact by its digest, and by the commit that it was built from.
-func TestRevisions_OfArtifacts(t *testing.T) {
+func TestGates_AnswerForOCIArtifactByDigestAndCommit(t *testing.T) {
 	scenario(t, "gates for an OCI artifact, by digest and by the commit that it was built from", func(t *testing.T) string {
 		s := newStage(t)
 		digest := func(digit string) string { return "latest@sha256:" + strings.Repeat(digit, 64) }
@@ -319,7 +317,7 @@ func TestRevisions_OfArtifacts(t *testing.T) {
 		s.waitRevision(commitOf("b"), "fsn1 done 1/1 1", "hel1 done 1/1 1")
 		s.checkAnswers(insight.Passed, before, after, gates...)
 		if one, _ := s.revision(strings.Repeat("1", 64)); one.Commit != commitOf("b") || one.OriginRevision != written("b") || one.CommitURL != "" {
-			s.must(errors.New("built from " + one.Commit + ", " + one.OriginRevision))
+			t.Errorf("built from %s, %s, with the URL %q", one.Commit, one.OriginRevision, one.CommitURL)
 		}
 		return ""
 	})

@@ -23,9 +23,9 @@ const (
 	maxMemory = 200 // MiB of an adapter
 )
 
-// TestScale writes several statuses of many releases in one region, as fast as the API server accepts them. The lag is the time from the API
-// server's response to the subscriber's display.
-func TestScale(t *testing.T) {
+// TestScale_EveryStatusArrivesWithinMemory writes several statuses of many releases in one region. The lag is the time from the API server's response until the
+// subscriber has the status.
+func TestScale_EveryStatusArrivesWithinMemory(t *testing.T) {
 	for _, n := range []int{1000, 5000} {
 		name := fmt.Sprintf("%d releases, %d statuses each, as fast as the API server accepts them", n, rounds)
 		scenario(t, name, func(t *testing.T) string { return atScale(t, n) })
@@ -131,7 +131,7 @@ func (a *adapter) memory(name string) (mib int) {
 	return 0
 }
 
-// stopwatch measures the time from each write until the subscriber first shows it. The two instants may be recorded in either order.
+// stopwatch measures the time from each write until it is first shown. The two instants may be recorded in either order.
 type stopwatch struct {
 	mu           sync.Mutex
 	wrote, shown map[string]time.Time // by node and message: when it was written, and when it was first shown

@@ -28,7 +28,7 @@ import (
 
 const (
 	flowID = "env-1"
-	soon   = 30 * time.Second // time limit for everything to be right again
+	soon   = 30 * time.Second // time limit of most waits
 )
 
 // leaseName is the name of the Lease with which the adapters of a region elect a leader.
@@ -120,7 +120,7 @@ func (r *region) path(name string) string {
 	return filepath.Join(dir, name)
 }
 
-// wipe deletes everything that a scenario may have left in the cluster.
+// wipe deletes the Leases and the objects of Flux that an earlier scenario may have left in the cluster.
 func (r *region) wipe() error {
 	for _, kind := range append([]string{"HelmChart", "Lease"}, truth.Kinds...) {
 		list, err := r.api.List(r.stage.ctx, kind)
@@ -159,7 +159,7 @@ func (r *region) newToken() {
 	r.stage.must(os.Rename(tmp, r.path("token")))
 }
 
-// startServer starts an empty flow server.
+// startServer starts an empty flow server and waits until it is ready.
 func (s *stage) startServer() {
 	s.t.Helper()
 	var err error
@@ -236,7 +236,7 @@ func (s *stage) until(what string, within time.Duration, ok func() bool) {
 	s.must(err)
 }
 
-// get returns the body of a response with status 200.
+// get returns the body of a response, and an error unless its status is 200.
 func get(url string) (string, error) {
 	res, err := (&http.Client{Timeout: 5 * time.Second}).Get(url)
 	if err != nil {
@@ -253,7 +253,7 @@ func get(url string) (string, error) {
 	return string(body), nil
 }
 
-// snapshot returns the flow server's snapshot, empty if it does not have the flow.
+// snapshot returns the flow server's snapshot, empty if the server is unreachable or does not have the flow.
 func (s *stage) snapshot() *flow.Message {
 	s.t.Helper()
 	body, err := get("http://" + s.addr + "/v1/flows/" + flowID + "/snapshot")
@@ -292,7 +292,7 @@ func (s *stage) truth() (truth.View, error) {
 	return v, nil
 }
 
-// converge waits, up to 30 s, until the flow server's snapshot and the subscriber equal the truth, and returns the duration.
+// converge waits until the flow server's snapshot and the subscriber equal the truth, and returns the duration.
 func (s *stage) converge() time.Duration {
 	s.t.Helper()
 	began := time.Now()
@@ -363,7 +363,7 @@ func (s *stage) checkShown() {
 	}
 }
 
-// complete checks that the subscriber showed every status of each release, in order. That holds if no connection broke.
+// complete checks that the subscriber showed every status of each node, in order. That holds if no connection of the subscriber broke.
 func (s *stage) complete() {
 	s.t.Helper()
 	series, _ := s.subscriber.Shown()

@@ -22,9 +22,9 @@ import (
 
 const emitterSubject = "system:serviceaccount:flux-system:openova-flow-emitter"
 
-// TestTokensOfTwoClusters tests the server's trust in clusters with tokens from two real API servers. Both have the same issuer, and
-// service accounts with the same names.
-func TestTokensOfTwoClusters(t *testing.T) {
+// TestTrust_DistinguishesTokensOfTwoClusters uses tokens from two real API servers. Both have the same issuer, and service accounts with the
+// same names.
+func TestTrust_DistinguishesTokensOfTwoClusters(t *testing.T) {
 	ctx := t.Context()
 	tokens, foreign := map[string]string{}, map[string]map[string]string{}
 	for name, p := range planes {
@@ -167,7 +167,7 @@ func checkDenied(t *testing.T, a *auth.Authority, what, token string, want auth.
 	}
 }
 
-// forged checks the tokens that an attacker can make from a real token and the real public keys.
+// forged checks that tokens are denied that an attacker can make from a real token and the real public keys.
 func forged(t *testing.T, a *auth.Authority, name, token string) {
 	t.Helper()
 	parts := strings.Split(token, ".")

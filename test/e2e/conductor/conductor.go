@@ -1,5 +1,5 @@
 // Package conductor replays recordings in a cluster: it creates, changes and deletes the recorded objects through the API
-// server, and writes the recorded statuses to their status subresource. It records every state of the cluster.
+// server, and writes the recorded statuses to their status subresource. It records the resulting states in a truth.History.
 package conductor
 
 import (
@@ -49,15 +49,15 @@ type Conductor struct {
 	History *truth.History
 	region  string
 	api     *plane.Client
-	last    map[string]plane.Object // the last recorded version of each object, by path
+	last    map[string]plane.Object // the last replayed version of each object, by path
 }
 
-// New returns a Conductor for a region whose API server api uses.
+// New returns a Conductor for a region. api is a client of its API server.
 func New(region string, api *plane.Client) *Conductor {
 	return &Conductor{truth.NewHistory(region), region, api, map[string]plane.Object{}}
 }
 
-// WithClient returns a Conductor for the same cluster and the same history that uses another client.
+// WithClient returns a Conductor with another client of the same cluster. Both share one state and one History.
 func (c *Conductor) WithClient(api *plane.Client) *Conductor {
 	return &Conductor{c.History, c.region, api, c.last}
 }
@@ -168,7 +168,7 @@ func (c *Conductor) create(ctx context.Context, kind, namespace string, o plane.
 		plane.Object{"apiVersion": o["apiVersion"], "kind": kind, "metadata": meta, "spec": o["spec"]})
 }
 
-// remove deletes an object and removes its finalizers, as its controller would.
+// remove removes an object's finalizers, as its controller would, and deletes it.
 func (c *Conductor) remove(ctx context.Context, path string, o plane.Object) error {
 	delete(c.last, path)
 	if at(o, "metadata", "finalizers") != nil || at(o, "metadata", "deletionTimestamp") != nil {

@@ -12,7 +12,7 @@ type Release struct {
 	Namespace, Name string
 	DependsOn       []string // names in the same namespace
 	Suspend         bool
-	UID             string // a new one makes a new object
+	UID             string // Put with another UID deletes the object and creates it again
 	Ready           string // status of the Ready condition; empty: no condition
 	Reason, Message string
 	Stalled         bool

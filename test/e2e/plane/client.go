@@ -45,8 +45,8 @@ const (
 	ServerSide = "application/apply-patch+yaml"
 )
 
-// Do sends a request. The returned object is nil if the response is not a JSON object. A failed response is a
-// *StatusError.
+// Do sends a request with body: a []byte as it is, any other value as JSON. The returned object is nil if the response is not
+// a JSON object. A failed response is a *StatusError.
 func (c *Client) Do(ctx context.Context, method, path, contentType string, body any) (Object, error) {
 	code, answer, err := c.do(ctx, method, path, contentType, body)
 	if err != nil {
@@ -66,7 +66,7 @@ func (c *Client) Do(ctx context.Context, method, path, contentType string, body 
 	return o, nil
 }
 
-// Text returns the response for a path.
+// Text returns the body of the response to a GET. Any status but 200 is a *StatusError.
 func (c *Client) Text(ctx context.Context, path string) (string, error) {
 	code, answer, err := c.do(ctx, http.MethodGet, path, "", nil)
 	if err == nil && code != http.StatusOK {
@@ -119,7 +119,7 @@ var resources = map[string]struct{ group, plural string }{
 	"CustomResourceDefinition": {"/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"},
 }
 
-// Path returns the path of a kind: of all objects, those in a namespace, or one.
+// Path returns the path of a kind: of all objects, those in a namespace, or one. It panics for a kind that the tests do not use.
 func Path(kind, namespace, name string) string {
 	r, ok := resources[kind]
 	if !ok {
@@ -155,7 +155,7 @@ func (c *Client) List(ctx context.Context, kind string) ([]Object, error) {
 }
 
 // Watch calls each with the JSON of every event of a kind in all namespaces, starting with the existing objects, until ctx ends or the API server
-// closes the watch.
+// closes the watch. The JSON is valid only during the call.
 func (c *Client) Watch(ctx context.Context, kind string, each func(event []byte)) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+Path(kind, "", "")+"?watch=1", nil)
 	if err != nil {

@@ -224,7 +224,8 @@ func named(name, key string, value any) map[string]any {
 	return map[string]any{"name": name, key: value}
 }
 
-// Wait calls try 20 times a second until it returns nil. If that takes longer than within, or ctx ends, Wait returns the last error of try.
+// Wait calls try, at most 20 times a second, until it returns nil. If that takes longer than within, or ctx ends, the error of Wait wraps the last error of
+// try.
 func Wait(ctx context.Context, within time.Duration, try func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()

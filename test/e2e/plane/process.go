@@ -73,8 +73,8 @@ func (p *Process) Stop() error {
 // given counts the ports that FreeAddr has tried, from a random start.
 var given = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
 
-// FreeAddr returns an unused address on loopback. Its port is outside the range that the kernel assigns, since it is used later, and again
-// after a restart.
+// FreeAddr returns an unused address on loopback. Its port is outside the kernel's default ephemeral range, so that no outgoing connection takes it before
+// the caller listens, or between two restarts.
 func FreeAddr() (addr string, err error) {
 	for range 1000 {
 		var l net.Listener
@@ -82,5 +82,5 @@ func FreeAddr() (addr string, err error) {
 			return l.Addr().String(), l.Close()
 		}
 	}
-	return "", err
+	return "", fmt.Errorf("1,000 ports are not free: %w", err)
 }

@@ -58,7 +58,8 @@ func (sub *Subscriber) takeRegions(data string) {
 	sub.regions = message.Regions
 }
 
-// OnNode makes the subscriber call f for each node in a message other than a snapshot, with the time of arrival.
+// OnNode makes the subscriber call f for each node in a message other than a snapshot, with the time of arrival. f must not call
+// methods of the subscriber.
 func (sub *Subscriber) OnNode(f func(n flow.Node, at time.Time)) {
 	sub.mu.Lock()
 	defer sub.mu.Unlock()
@@ -149,7 +150,7 @@ func (sub *Subscriber) frame(id int64, event, data string) {
 	sub.state.Apply(m)
 }
 
-// remember records what the subscriber shows after a message.
+// remember records the statuses and edges in a message.
 func (sub *Subscriber) remember(m *flow.Message) {
 	for _, n := range m.Nodes {
 		sub.append(n.ID, n.Status)

@@ -15,7 +15,7 @@ const Gone = "gone"
 // Edge is the key of a relationship.
 type Edge struct{ From, Type, To string }
 
-// View is the nodes and edges of a flow.
+// View has the nodes and edges of a flow.
 type View struct {
 	Status map[string]string // by node id
 	Edges  map[Edge]bool
@@ -104,8 +104,8 @@ func Of(region string, o map[string]any) string {
 	return ID(region, text(o, "kind"), text(o, "metadata", "namespace"), text(o, "metadata", "name"))
 }
 
-// Edges returns the edges that an object can have: to its region; from its dependencies, its source and the objects of its health checks; to the Kustomization
-// that applies it. View.Add leaves out edges from a missing source, and edges to a Kustomization that is missing or does not wait.
+// Edges returns the edges that an object can have: to its region; from its dependencies, its source, and the releases and Kustomizations in its health checks;
+// to the Kustomization that applies it. View.Add leaves out edges from a missing source, and edges to a Kustomization that is missing or does not wait.
 func Edges(region string, o map[string]any) []Edge {
 	own, id := text(o, "metadata", "namespace"), Of(region, o)
 	edges := []Edge{{id, "contains", region}}

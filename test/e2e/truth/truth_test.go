@@ -23,7 +23,7 @@ func object(t *testing.T, text string) (o map[string]any) {
 	return o
 }
 
-func TestStatus(t *testing.T) {
+func TestStatus_OfReleases(t *testing.T) {
 	for conditions, want := range map[string]string{
 		``:                                       "pending",
 		`{"type":"Reconciling","status":"True"}`: "pending",

@@ -1,5 +1,4 @@
-// Command kit builds the programs and CRDs of planes, unless they are cached. It starts nothing. Run it in
-// test/e2e.
+// Command kit builds the programs and CRDs of planes, unless they are cached. Run it in test/e2e.
 package main
 
 import (

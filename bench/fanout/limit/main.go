@@ -1,7 +1,7 @@
 //go:build linux
 
 // Command limit measures how fast a machine can write each message to each reader with one system call: one thread for each core over epoll, minimal parsing
-// of HTTP, no validation, no state, no resume.
+// of HTTP, no validation, no fold, no resume.
 package main
 
 import (
@@ -46,7 +46,6 @@ type server struct {
 
 type topic struct{ seq int64 }
 
-// message is a frame queued for a thread.
 type message struct {
 	topic *topic
 	seq   int64

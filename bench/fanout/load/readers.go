@@ -41,7 +41,6 @@ type readers struct {
 	arrived atomic.Int64 // reads that returned bytes
 }
 
-// readersConfig configures readers.
 type readersConfig struct {
 	flow     string
 	all      bool // the readers follow all flows as one stream

@@ -66,7 +66,6 @@ func Run(server Server, s Scenario) (Result, error) {
 	return m.result, err
 }
 
-// measurement is a running scenario.
 type measurement struct {
 	server    Server
 	scenario  Scenario

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Build builds the server like a release.
+// Build builds the server, without cgo, into the file program.
 func Build(ctx context.Context, program string) error {
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, "github.com/openova-io/openova/products/openova-flow/server/cmd/openova-flow-server")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -35,13 +35,11 @@ type server struct {
 	live []sample
 }
 
-// sample is the live heap after a collection.
 type sample struct {
 	at  time.Time
 	mib int64
 }
 
-// tail keeps the last lines of a log.
 type tail struct {
 	mu    sync.Mutex
 	lines []string
@@ -114,7 +112,6 @@ func (s *server) read(out io.Reader) {
 	}
 }
 
-// restart ends the program with a signal and starts it again.
 func (r *run) restart(with syscall.Signal) error {
 	if err := r.stop(with); err != nil {
 		return err
@@ -146,7 +143,6 @@ func (r *run) stop(with syscall.Signal) error {
 	return nil
 }
 
-// metric reads a value from /metrics.
 func (r *run) metric(name string) (int64, error) {
 	resp, err := r.client.Get(r.url + "/metrics")
 	if err != nil {

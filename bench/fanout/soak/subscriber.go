@@ -15,7 +15,6 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// seen is a subscriber's state of one flow.
 type seen struct {
 	state *flow.State
 	count int64 // field "k" of the last message

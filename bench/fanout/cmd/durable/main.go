@@ -166,7 +166,6 @@ func (s setup) measure(scenario load.Scenario) ([]load.Result, error) {
 	return results, nil
 }
 
-// cluster starts a cluster of n NATS servers and returns their URLs.
 func cluster(dir string, n int, start func(string, ...string) error) (urls string, err error) {
 	var clients, peers, routes []string
 	for range n {
@@ -194,7 +193,6 @@ func cluster(dir string, n int, start func(string, ...string) error) (urls strin
 	return "nats://" + strings.Join(clients, ",nats://"), nil
 }
 
-// ready waits until a server is ready.
 func ready(addr string) error {
 	var last error
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {

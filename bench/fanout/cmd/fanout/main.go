@@ -29,7 +29,6 @@ func main() {
 	}
 }
 
-// options are the flags of a run.
 type options struct {
 	quick   bool
 	check   bool
@@ -122,7 +121,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// measured has the results of all runs.
 type measured struct {
 	runs   []single
 	record *json.Encoder
@@ -198,7 +196,6 @@ func (m *measured) one(ctx context.Context, s scenario, round int, server server
 	return faults, nil
 }
 
-// show writes the table, and on request the targets.
 func (m *measured) show(w io.Writer, o options) {
 	writeTable(w, m)
 	if o.check {

@@ -9,7 +9,6 @@ import (
 	"github.com/openova-io/openova/bench/fanout/load"
 )
 
-// Names of the scenarios.
 const (
 	ingest      = "ingest"
 	oneTo100    = "1-to-100"

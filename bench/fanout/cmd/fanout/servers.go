@@ -31,7 +31,6 @@ const serverModule = "../../products/openova-flow/server"
 
 const startWithin = 10 * time.Second
 
-// server is a measured program.
 type server struct {
 	name    string
 	binary  string
@@ -97,7 +96,6 @@ func goBuild(ctx context.Context, in, to, what string) error {
 	return nil
 }
 
-// runOne starts a server, runs a scenario, and stops the server.
 func runOne(ctx context.Context, s server, what load.Scenario) (load.Result, error) {
 	p, err := start(ctx, s)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"io"
 )
 
-// target is a bound for a figure.
 type target struct {
 	text   string
 	got    func(*measured) (float64, bool)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// finding is one difference between the kit and its declaration.
+// finding is a difference between the kit and its declaration, or an error in one of them.
 type finding struct {
 	File    string `json:"file"`
 	Line    int    `json:"line,omitempty"`

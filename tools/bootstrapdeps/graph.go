@@ -5,7 +5,6 @@ import (
 	"slices"
 )
 
-// release is a release with its dependencies.
 type release struct {
 	Slot      int      `json:"slot"`
 	Name      string   `json:"name"`

@@ -1,6 +1,6 @@
 // Command bootstrapdeps compares the bootstrap kit with its declared dependencies.
 //
-// Exit codes: 0 equal, 1 drift, 2 a cycle of dependencies, 3 unreadable input.
+// Exit codes: 0 equal, 1 drift, 2 a cycle of dependencies, 3 invalid arguments or input.
 package main
 
 import (
@@ -23,7 +23,6 @@ const (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// report is the output of --json.
 type report struct {
 	Releases []release  `json:"releases"`
 	Tiers    [][]string `json:"tiers"`

@@ -191,6 +191,7 @@ func TestRun_UnreadableInputNamesFileAndLine(t *testing.T) {
 		{"a dependency is no object", map[string]string{"kit/02-b.yaml": helmRelease("bp-b") + "  dependsOn:\n    - bp-a\n"}, "kit/02-b.yaml:9: want an object with fields such as name"},
 		{"a dependency without a name", map[string]string{"kit/02-b.yaml": helmRelease("bp-b") + "  dependsOn:\n    - namespace: x\n"}, "kit/02-b.yaml:9: dependsOn entry without name"},
 		{"a dependency twice", map[string]string{"kit/02-b.yaml": helmRelease("bp-b", "bp-a", "bp-a")}, "kit/02-b.yaml:10: bp-b waits for bp-a twice"},
+		{"a slot that is too large", map[string]string{"kit/99999999999999999999-b.yaml": helmRelease("bp-b")}, "kit/99999999999999999999-b.yaml: the slot 99999999999999999999 is too large"},
 		{"a field twice", map[string]string{"kit/02-b.yaml": helmRelease("bp-b", "bp-a") + "  dependsOn: []\n"}, "kit/02-b.yaml:10: duplicate field dependsOn"},
 		{"no kustomization", map[string]string{"kit/kustomization.yaml": ""}, "kit/kustomization.yaml: file does not exist"},
 		{"resources are no list", map[string]string{"kit/kustomization.yaml": "resources: {}\n"}, "kit/kustomization.yaml:1: want a list"},
@@ -220,7 +221,7 @@ func TestRun_UnreadableInputNamesFileAndLine(t *testing.T) {
 	}
 }
 
-func TestJSON(t *testing.T) {
+func TestRun_JSONHasGraphAndDrift(t *testing.T) {
 	_, out, _ := audited(write(t, nil), "--json")
 	for _, want := range []string{`"drift": []`, `"cycles": []`, `"summary": {`, `"dependsOn": []`} {
 		if !strings.Contains(out, want) {
@@ -238,8 +239,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// TestScript_FromAnotherFolder runs the script from another folder.
-func TestScript_FromAnotherFolder(t *testing.T) {
+func TestScript_RunsInAnotherFolder(t *testing.T) {
 	script, err := filepath.Abs("../../scripts/check-bootstrap-deps.sh")
 	if err != nil {
 		t.Fatal(err)

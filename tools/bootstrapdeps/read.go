@@ -29,7 +29,6 @@ func (e *inputError) Error() string {
 	return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Text)
 }
 
-// kit is the content of the kit's folder.
 type kit struct {
 	releases      []release
 	files         []kitFile
@@ -54,7 +53,7 @@ func fileName(path string) string {
 	return ""
 }
 
-// readKit reads the files of a folder, without subfolders.
+// readKit reads the YAML files of a folder, without subfolders.
 func readKit(dir string) (kit, error) {
 	var k kit
 	entries, err := os.ReadDir(dir)
@@ -81,7 +80,7 @@ func readKit(dir string) (kit, error) {
 		if m := slotName.FindStringSubmatch(name); m != nil {
 			f.slotted = true
 			if slot, err = strconv.Atoi(m[1]); err != nil {
-				return k, &inputError{File: path, Text: "the slot is not a number"}
+				return k, &inputError{File: path, Text: "the slot " + m[1] + " is too large"}
 			}
 		}
 		for _, doc := range docs {
@@ -192,7 +191,6 @@ func (r *release) dependOn(name string, at value) error {
 	return nil
 }
 
-// readDeclared reads the declared graph.
 func readDeclared(path string) (out []release, err error) {
 	docs, err := readYAML(path)
 	if err != nil {
@@ -289,7 +287,6 @@ func (v value) errorf(format string, args ...any) error {
 
 func (v value) absent() bool { return v.node == nil || v.node.Tag == "!!null" }
 
-// get returns the value of a key.
 func (v value) get(key string) (found value, err error) {
 	found.file = v.file
 	if v.absent() {
@@ -351,7 +348,6 @@ func (v value) items() (out []value, err error) {
 	return out, nil
 }
 
-// only rejects unknown fields.
 func (v value) only(keys ...string) error {
 	if v.node.Kind != yaml.MappingNode {
 		return v.errorf("want an object with fields such as %s", keys[0])

@@ -182,8 +182,7 @@ func newSource() *source {
 	return &source{constants: map[string]string{}, structs: map[string]*ast.StructType{}, lists: map[string]ast.Expr{}, literals: map[string]bool{}}
 }
 
-// TestMapping_KnowsEveryConditionReasonAndStatusField fails for each name of a newer Flux that the mapping does not know. Map it, or list it in leftout.txt
-// with the reason.
+// TestMapping_KnowsEveryConditionReasonAndStatusField fails for names of a newer Flux. Map them, or list them in leftout.txt with the reason.
 func TestMapping_KnowsEveryConditionReasonAndStatusField(t *testing.T) {
 	readOne := func(dir string) *source { // of one package
 		s := newSource()

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// artifact is an OCI manifest of a file whose subject is an image. Registries list it among the image's referrers.
+// artifact is an OCI manifest with one file as its layer and an image as its subject. Registries list it among the image's referrers.
 type artifact struct {
 	layer    v1.Layer
 	manifest []byte

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// writeBinaries writes an archive with all programs and the licence for each platform, and SHA256SUMS.
+// writeBinaries replaces the folder by one with an archive of all programs and the licence for each platform, and SHA256SUMS.
 func writeBinaries(ctx context.Context, s state, all []program, platforms []platform, folder string) error {
 	if err := os.RemoveAll(folder); err != nil {
 		return err

@@ -47,8 +47,8 @@ func TestBinaries_ProgramsOfThisSystemRun(t *testing.T) {
 	}
 }
 
-// TestBinaries_OtherSystems leaves out the adapter, which has no files for single systems and compiles slowly.
-func TestBinaries_OtherSystems(t *testing.T) {
+// TestBinaries_OtherSystemsHaveTheirFormats leaves out the adapter, which has no files for single systems and compiles slowly.
+func TestBinaries_OtherSystemsHaveTheirFormats(t *testing.T) {
 	folder := t.TempDir()
 	s := state{root: "../..", version: testVersion, created: time.Unix(1700000000, 0).UTC()}
 	few := slices.DeleteFunc(slices.Clone(programs), func(p program) bool { return p.name == "openova-flow-adapter-flux" })
@@ -81,7 +81,6 @@ func TestBinaries_OtherSystems(t *testing.T) {
 	}
 }
 
-// checkSums verifies SHA256SUMS with sha256sum.
 func checkSums(t *testing.T, folder string, archives int) {
 	t.Helper()
 	verify := exec.Command("sha256sum", "--check", "--strict", "SHA256SUMS")
@@ -121,8 +120,10 @@ func untar(t *testing.T, archive string) fs.FS {
 
 func TestRun_RejectsInvalidVersions(t *testing.T) {
 	for _, version := range []string{"", "v1.0.0", "1.0 0", "-1", "1.0.0+meta", `1"`} {
-		if err := run(t.Context(), []string{"binaries", "--version", version, "--out", t.TempDir()}, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "version") {
-			t.Errorf("the version %q: %v", version, err)
+		for _, args := range [][]string{{"binaries", "--out", t.TempDir()}, {"images", "--out", t.TempDir()}, {"check", "--root", "../.."}} {
+			if err := run(t.Context(), append(args, "--version", version), io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "--version") {
+				t.Errorf("%s with the version %q: %v", args[0], version, err)
+			}
 		}
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 )
 
-// platform is an operating system and an architecture.
 type platform struct{ os, arch string }
 
 func (p platform) String() string { return p.os + "/" + p.arch }
@@ -33,11 +32,11 @@ func parsePlatforms(text string) ([]platform, error) {
 type state struct {
 	root     string // the checkout
 	version  string
-	revision string // the commit, with the suffix -dirty if files are changed; empty outside of git
+	revision string // the commit, with the suffix -dirty if tracked files are changed; empty outside of git
 	created  time.Time
 }
 
-// readState reads the commit and its time from git. SOURCE_DATE_EPOCH overrides the time.
+// readState reads the commit and its time from git. SOURCE_DATE_EPOCH overrides the time. Without both, the time is 1970.
 func readState(ctx context.Context, root, version string) (state, error) {
 	s := state{root: root, version: version, created: time.Unix(0, 0).UTC()}
 	git := func(args ...string) (string, error) {

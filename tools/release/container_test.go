@@ -56,9 +56,9 @@ const permission = `running an image needs a user namespace that may mount file 
   sysctl -w kernel.apparmor_restrict_unprivileged_userns=0   (Ubuntu)
   sysctl -w kernel.unprivileged_userns_clone=1               (Debian)`
 
-// start runs an image of this machine's architecture like a container runtime with a read-only root, no capabilities and no_new_privs: in its own user and
-// mount namespaces, as the image's user, with only the image mounted. The network is shared.
-func start(t *testing.T, image v1.Image, root string, env []string, arguments ...string) *exec.Cmd {
+// command returns a command that runs an image of this machine's architecture like a container runtime with a read-only root, no capabilities and
+// no_new_privs: in its own user and mount namespaces, as the image's user, with only the image mounted. The network is shared. It ends after a minute.
+func command(t *testing.T, image v1.Image, root string, env []string, arguments ...string) *exec.Cmd {
 	t.Helper()
 	config, err := image.ConfigFile()
 	if err != nil {
@@ -139,7 +139,7 @@ func enter(text string) error {
 	for _, path := range []string{"/written", "/etc/written", c.Arguments[0]} {
 		if f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600); !errors.Is(err, unix.EROFS) {
 			_ = f.Close()
-			return fmt.Errorf("the root is not read-only: write %s: %w", path, err)
+			return fmt.Errorf("the root is not read-only: open %s for writing: %v, want %v", path, err, unix.EROFS)
 		}
 	}
 	return unix.Exec(c.Arguments[0], c.Arguments, c.Env)

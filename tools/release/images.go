@@ -33,8 +33,12 @@ type file struct {
 	content []byte
 }
 
-// writeImages writes an OCI layout for each program into the folder: an index of the platforms, and an SBOM for each.
+// writeImages replaces the folder by one with an OCI layout for each program: an index of the platforms, and an SBOM for each platform.
 func writeImages(ctx context.Context, s state, all []program, platforms []platform, folder string) error {
+	// Remnants of an earlier build would be pushed with this one.
+	if err := os.RemoveAll(folder); err != nil {
+		return err
+	}
 	for _, p := range all {
 		if err := writeImage(ctx, s, p, platforms, filepath.Join(folder, p.name)); err != nil {
 			return fmt.Errorf("image %s: %w", p.name, err)
@@ -55,11 +59,6 @@ func writeImage(ctx context.Context, s state, p program, platforms []platform, f
 		sboms = append(sboms, sbom)
 	}
 	index = mutate.Annotations(index, labels(s, p)).(v1.ImageIndex)
-
-	// Remnants of an earlier build would be published with this one.
-	if err := os.RemoveAll(folder); err != nil {
-		return err
-	}
 	into, err := layout.Write(folder, empty.Index)
 	if err != nil {
 		return err

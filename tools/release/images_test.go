@@ -21,6 +21,7 @@ import (
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -100,6 +101,19 @@ func eachImage(t *testing.T, check func(*testing.T, program, platform, v1.Image)
 	}
 }
 
+func TestImages_RemnantsOfAnEarlierBuildAreRemoved(t *testing.T) {
+	folder := t.TempDir()
+	if _, err := layout.Write(filepath.Join(folder, "former-program"), empty.Index); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeImages(t.Context(), state{}, nil, nil, folder); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(folder, "*")); err != nil || len(left) > 0 {
+		t.Errorf("%v are left: %v", left, err)
+	}
+}
+
 func TestImages_LayoutsAreValid(t *testing.T) {
 	for _, p := range programs {
 		top, _ := layoutOf(t, p)
@@ -119,7 +133,6 @@ func TestImages_LayoutsAreValid(t *testing.T) {
 	}
 }
 
-// TestImages_EqualTheirDockerfiles compares the images with the Dockerfiles.
 func TestImages_EqualTheirDockerfiles(t *testing.T) {
 	folders := map[string]string{"openova-flow-server": "openova-flow-server", "openova-flow-server-jetstream": "openova-flow-server-jetstream", "openova-flow-adapter-flux": "openova-flow-emitter", "openova-flow-proxy": "openova-flow-proxy", "openova-flow-relay": "openova-flow-relay"}
 	eachImage(t, func(t *testing.T, p program, on platform, image v1.Image) {

@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := flag.NewFlagSet("release "+args[0], flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	root := fs.String("root", ".", "the checkout")
-	version := fs.String("version", "", "the version, without a v before it; required")
+	version := fs.String("version", "", "the version, without a v before it; required, except by push")
 	switch args[0] {
 	case "images", "binaries":
 		folder, platforms, write := "bin/images", "linux/amd64,linux/arm64", writeImages
@@ -68,6 +68,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return pushImages(ctx, *from, *to, stdout)
 	case "check":
 		if err := fs.Parse(args[1:]); err != nil {
+			return err
+		}
+		if err := checkVersion(*version); err != nil {
 			return err
 		}
 		return checkStated(*root, *version)

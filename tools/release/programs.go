@@ -1,6 +1,5 @@
 package main
 
-// program is a released binary with its image.
 type program struct {
 	name        string // name of the binary and of the image
 	module      string // the folder of its Go module

@@ -37,7 +37,6 @@ func here(t *testing.T, name string) v1.Image {
 	return nil
 }
 
-// once runs an image to its end and returns its output.
 func once(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, err bytes.Buffer
@@ -57,7 +56,7 @@ func once(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, code int) {
 func serve(t *testing.T, name string, started *regexp.Regexp, env []string, arguments ...string) (*os.Process, string) {
 	t.Helper()
 	image := here(t, name)
-	cmd := start(t, image, unpack(t, image), env, arguments...)
+	cmd := command(t, image, unpack(t, image), env, arguments...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +101,7 @@ func TestRun_ImagesWorkTogether(t *testing.T) {
 		t.Errorf("the server's health is %s", got.Status)
 	}
 	image := here(t, "openova-flow-server")
-	if _, stderr, code := once(t, start(t, image, unpack(t, image), []string{"FLOW_SERVER_LISTEN_ADDR=" + server}, "healthcheck")); code != 0 {
+	if _, stderr, code := once(t, command(t, image, unpack(t, image), []string{"FLOW_SERVER_LISTEN_ADDR=" + server}, "healthcheck")); code != 0 {
 		t.Errorf("healthcheck: exit code %d: %s", code, stderr)
 	}
 
@@ -112,7 +111,7 @@ func TestRun_ImagesWorkTogether(t *testing.T) {
 	}
 	defer recording.Close()
 	image = here(t, "openova-flow-adapter-flux")
-	replay := start(t, image, unpack(t, image), []string{"FLOW_SERVER_URL=http://" + server, "FLOW_ID=played", "NAMESPACE_FILTER="}, "replay", "--speed", "max", "fsn1=-")
+	replay := command(t, image, unpack(t, image), []string{"FLOW_SERVER_URL=http://" + server, "FLOW_ID=played", "NAMESPACE_FILTER="}, "replay", "--speed", "max", "fsn1=-")
 	replay.Stdin = recording
 	if _, stderr, code := once(t, replay); code != 0 {
 		t.Fatalf("replay: exit code %d: %s", code, stderr)
@@ -143,7 +142,6 @@ func get(t *testing.T, url string) *http.Response {
 	return answer
 }
 
-// checkConfined checks the confinement of a running image.
 func checkConfined(t *testing.T, process *os.Process, image v1.Image) {
 	t.Helper()
 	proc := fmt.Sprintf("/proc/%d/", process.Pid)
@@ -179,7 +177,7 @@ func checkConfined(t *testing.T, process *os.Process, image v1.Image) {
 func TestRun_ImagesPrintTheirVersion(t *testing.T) {
 	for _, name := range []string{"openova-flow-server", "openova-flow-server-jetstream", "openova-flow-adapter-flux", "openova-flow-relay"} {
 		image := here(t, name)
-		if stdout, _, code := once(t, start(t, image, unpack(t, image), nil, "version")); code != 0 || stdout != testVersion+"\n" {
+		if stdout, _, code := once(t, command(t, image, unpack(t, image), nil, "version")); code != 0 || stdout != testVersion+"\n" {
 			t.Errorf("%s version prints %q, exit code %d", name, stdout, code)
 		}
 	}
@@ -187,14 +185,14 @@ func TestRun_ImagesPrintTheirVersion(t *testing.T) {
 
 func TestRun_AdapterNamesMissingSettings(t *testing.T) {
 	image := here(t, "openova-flow-adapter-flux")
-	_, stderr, code := once(t, start(t, image, unpack(t, image), nil, "replay", "fsn1=-"))
+	_, stderr, code := once(t, command(t, image, unpack(t, image), nil, "replay", "fsn1=-"))
 	if code != 1 || !strings.Contains(stderr, "FLOW_SERVER_URL") || !strings.Contains(stderr, "FLOW_ID") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
 
-// TestRun_ProgramsTrustTheImagesCertificates adds a certificate to the list: programs then accept a server with it, and reject it otherwise.
-func TestRun_ProgramsTrustTheImagesCertificates(t *testing.T) {
+// TestRun_AdapterTrustsTheImagesCertificates has a server whose certificate is in the image's list, or not.
+func TestRun_AdapterTrustsTheImagesCertificates(t *testing.T) {
 	var asked atomic.Int64
 	remote := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
@@ -216,7 +214,7 @@ func TestRun_ProgramsTrustTheImagesCertificates(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		cmd := start(t, image, root, []string{"FLOW_SERVER_URL=" + remote.URL, "FLOW_ID=f", "LOG_FORMAT=text"}, "replay", "fsn1=-")
+		cmd := command(t, image, root, []string{"FLOW_SERVER_URL=" + remote.URL, "FLOW_ID=f", "LOG_FORMAT=text"}, "replay", "fsn1=-")
 		recording, err := os.Open("../../products/openova-flow/adapter-flux/testdata/recordings/scenarios.jsonl")
 		if err != nil {
 			t.Fatal(err)

@@ -75,7 +75,6 @@ func library(ecosystem, name, version string) cdx.Component {
 	return cdx.Component{Type: cdx.ComponentTypeLibrary, BOMRef: purl, Name: name, Version: version, PackageURL: purl}
 }
 
-// rootsVersion returns the version of the module with the certificates.
 func rootsVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -20,7 +20,6 @@ var stated = []struct{ file, pattern string }{
 	{"clusters/_template/bootstrap-kit/57-bp-openova-flow-emitter.yaml", `(?m)^      version: (\S+)$`},
 }
 
-// checkStated compares the versions in all stated files with the version to release.
 func checkStated(root, version string) error {
 	var wrong []error
 	for _, place := range stated {

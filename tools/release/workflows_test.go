@@ -46,7 +46,6 @@ func TestWorkflows_ActionsArePinnedByDigest(t *testing.T) {
 	}
 }
 
-// job is the text of a workflow's job.
 type job struct{ name, text string }
 
 func (j job) has(parts ...string) bool {
@@ -58,7 +57,6 @@ func (j job) has(parts ...string) bool {
 	return false
 }
 
-// needs returns the names in the job's needs.
 func (j job) needs() []string {
 	m := regexp.MustCompile(`(?m)^    needs: \[?([\w, -]+)\]?$`).FindStringSubmatch(j.text)
 	if m == nil {
@@ -67,7 +65,6 @@ func (j job) needs() []string {
 	return strings.Split(strings.ReplaceAll(m[1], " ", ""), ",")
 }
 
-// jobsOf returns the jobs of a workflow.
 func jobsOf(t *testing.T, file string) map[string]job {
 	t.Helper()
 	text, err := os.ReadFile("../../.github/workflows/" + file)

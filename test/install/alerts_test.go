@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestServer_Alerts checks that the chart renders the rules unchanged, that they use existing metrics, and that docs/alerts.md has a section for each.
-func TestServer_Alerts(t *testing.T) {
+// TestServer_AlertsAreRenderedAndDocumented also checks that the rules use only documented metrics.
+func TestServer_AlertsAreRenderedAndDocumented(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(chartDir(server), "alerts.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -85,8 +85,8 @@ func TestServer_Alerts(t *testing.T) {
 	}
 }
 
-// TestServer_Dashboard checks that the dashboard is rendered as it is, with the label that the sidecar looks for.
-func TestServer_Dashboard(t *testing.T) {
+// TestServer_DashboardIsRenderedUnchanged also checks the labels that Grafana's sidecar looks for, and that the metrics are documented.
+func TestServer_DashboardIsRenderedUnchanged(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(chartDir(server), "dashboard.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ func TestServer_Dashboard(t *testing.T) {
 	}
 }
 
-// TestRelay_IsScraped checks that the relay's ServiceMonitor selects only the relay's Service, and that this Service selects the relay's pod and the port of the metrics.
+// TestRelay_IsScraped checks that each ServiceMonitor selects one Service, and that only the relay's Service selects the relay's pod, with the port of its metrics.
 func TestRelay_IsScraped(t *testing.T) {
 	files, err := render(load(t, server), ciFiles(t, server)["relay"], "flow", true)
 	if err != nil {
@@ -174,7 +174,7 @@ func TestRelay_IsScraped(t *testing.T) {
 	}
 }
 
-// covers reports whether labels match a selector, which has at least one.
+// covers reports whether labels match a selector. An empty selector matches nothing.
 func covers(labels map[string]string, selector any) bool {
 	want, _ := selector.(map[string]any)
 	for name, value := range want {

@@ -41,7 +41,7 @@ func load(t *testing.T, name string) *chart.Chart {
 // assumedKubernetes is the version that a helm built by go install assumes without a cluster.
 const assumedKubernetes = "v1.20.0"
 
-// render works like helm template: values over defaults, the schema, the templates.
+// render works like helm template, without the schema unless checkSchema. It returns the files that are not empty, by name.
 func render(c *chart.Chart, values map[string]any, release string, checkSchema bool) (map[string]string, error) {
 	caps := chartutil.DefaultCapabilities.Copy()
 	if c.Metadata.KubeVersion != "" && !chartutil.IsCompatibleRange(c.Metadata.KubeVersion, assumedKubernetes) {
@@ -89,7 +89,7 @@ type object struct {
 	Rules []map[string]any `json:"rules"`
 }
 
-// objects parses the manifests of a render, without notes.
+// objects parses the manifests of a render, without notes, and sorts them.
 func objects(t *testing.T, files map[string]string) []object {
 	t.Helper()
 	var out []object
@@ -134,7 +134,7 @@ func join(files map[string]string) []byte {
 	return b.Bytes()
 }
 
-// ciFiles returns the values of a chart's tests, by name.
+// ciFiles returns the values in a chart's folder ci, by name.
 func ciFiles(t *testing.T, name string) map[string]map[string]any {
 	t.Helper()
 	paths, _ := filepath.Glob(filepath.Join(chartDir(name), "ci", "*-values.yaml"))
@@ -168,7 +168,7 @@ func TestCharts_GoldenRenders(t *testing.T) {
 	}
 }
 
-// golden compares got with a file, or writes it.
+// golden compares got with a file, which -update writes first.
 func golden(t *testing.T, file string, got []byte) {
 	t.Helper()
 	if *update {
@@ -188,7 +188,7 @@ func golden(t *testing.T, file string, got []byte) {
 	}
 }
 
-// firstDifference shows the first different line, and the line before it, which may have the name of the container's variable.
+// firstDifference shows the first different line and the line before it, which may have the name of an environment variable.
 func firstDifference(got, want []byte) string {
 	g, w := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
 	for i := range min(len(g), len(w)) {
@@ -211,7 +211,7 @@ func TestCharts_Lint(t *testing.T) {
 	}
 }
 
-// TestCharts_Hardening checks every pod of every render against the restricted Pod Security Standard, and for a read-only root.
+// TestCharts_Hardening checks the security context, the probes and the memory limit of every container.
 func TestCharts_Hardening(t *testing.T) {
 	for _, name := range []string{server, emitter} {
 		c := load(t, name)

@@ -36,7 +36,7 @@ func pages(t *testing.T) map[string]string {
 	return found
 }
 
-// TestDocs_CommandsExist checks that the programs, subcommands, flags and make targets in the shell blocks of all pages exist.
+// TestDocs_CommandsExist checks make targets, and subcommands and flags of our programs, in the shell blocks of all pages.
 func TestDocs_CommandsExist(t *testing.T) {
 	makefile, err := os.ReadFile("../../Makefile")
 	if err != nil {
@@ -97,7 +97,7 @@ func TestDocs_CommandsExist(t *testing.T) {
 	}
 }
 
-// TestREADME_InstallsLikeTheChartsREADMEs compares the commands of the README with those of the charts' READMEs.
+// TestREADME_InstallsLikeTheChartsREADMEs compares the Secrets that the pods mount.
 func TestREADME_InstallsLikeTheChartsREADMEs(t *testing.T) {
 	_, section, ok := strings.Cut(pages(t)["README.md"], "## Install it in clusters\n")
 	block := shellBlock.FindStringSubmatch(section)

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestDockerfiles_Build runs the build steps of each Dockerfile that need no container, and checks the rest against the charts' expectations.
+// TestDockerfiles_Build runs the build command of each Dockerfile without a container, and checks lines of its final image.
 func TestDockerfiles_Build(t *testing.T) {
 	for folder, program := range map[string]string{"openova-flow-server": "openova-flow-server", "openova-flow-server-jetstream": "openova-flow-server-jetstream", "openova-flow-emitter": "openova-flow-adapter-flux", "openova-flow-proxy": "openova-flow-proxy", "openova-flow-relay": "openova-flow-relay"} {
 		t.Run(folder, func(t *testing.T) {

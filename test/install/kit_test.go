@@ -83,7 +83,7 @@ func TestKit_ByCluster(t *testing.T) {
 	}
 }
 
-// rendersIn renders a chart of this repository with the values of the kit's HelmRelease.
+// rendersIn renders a chart of this repository with the values of the kit's HelmRelease, and checks the chart's version.
 func rendersIn(t *testing.T, release map[string]any, name string) {
 	t.Helper()
 	c := load(t, name)
@@ -116,7 +116,6 @@ func TestKit_WithoutTheDomainFails(t *testing.T) {
 	}
 }
 
-// TestKit_ReferencesExist checks that repositories and dependencies of all releases exist.
 func TestKit_ReferencesExist(t *testing.T) {
 	for _, kit := range []string{"bootstrap-kit", "bootstrap-kit-secondary"} {
 		objects := build(t, kit, map[string]string{"SOVEREIGN_FQDN": "example.com"}, true)
@@ -137,7 +136,6 @@ func TestKit_ReferencesExist(t *testing.T) {
 	}
 }
 
-// TestKit_Golden compares the built kit with golden files, which test/install/live also applies to an API server.
 func TestKit_Golden(t *testing.T) {
 	for name, kit := range map[string]string{"primary": "bootstrap-kit", "secondary": "bootstrap-kit-secondary"} {
 		files := map[string]string{}

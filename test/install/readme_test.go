@@ -52,7 +52,7 @@ func typed(t *testing.T, dir, text string) (calls [][]string) {
 	return calls
 }
 
-// outcome is the result of the calls: Secrets, as name/key in a namespace, and the installed chart with its values.
+// outcome returns the Secrets that the calls create, by name/key, and the workload of the chart that they install.
 func outcome(t *testing.T, calls [][]string) (secrets map[string]string, installed object) {
 	t.Helper()
 	secrets = map[string]string{}

@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// secretsOf returns the values of a machine's Secrets, by name and key.
+// secretsOf returns the values of a machine's Secrets, by name/key.
 func secretsOf(t *testing.T, machine string) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("cloudinit/testdata", machine+".golden.yaml"))
@@ -47,7 +47,7 @@ func secretsOf(t *testing.T, machine string) map[string]string {
 	return out
 }
 
-// mounted returns name and key of the Secret that a release's pod mounts as the file of a variable.
+// mounted returns name/key of the Secret that a workload's pod mounts as the file of a variable.
 func mounted(t *testing.T, o object, variable string) string {
 	t.Helper()
 	var path string
@@ -71,7 +71,6 @@ func mounted(t *testing.T, o object, variable string) string {
 	return ""
 }
 
-// workloadOf returns the workload of a release of the kit.
 func workloadOf(t *testing.T, kit, release, chart string) object {
 	t.Helper()
 	v, _ := at(build(t, kit, map[string]string{"SOVEREIGN_FQDN": "example.com", "REGION_KEY": "fsn1"}, false)["HelmRelease/"+release], "spec.values").(map[string]any)
@@ -153,16 +152,17 @@ func TestKit_RegionsWriteOnlyTheirOwn(t *testing.T) {
 	}
 }
 
-// TestEmitter_ServiceAccountToken checks the projected token and its variable.
-func TestEmitter_ServiceAccountToken(t *testing.T) {
+func TestEmitter_ServiceAccountTokenIsProjected(t *testing.T) {
 	files, err := render(load(t, emitter), values(t, "flowEmitter.auth.serviceAccountToken.enabled=true"), "e", true)
 	if err != nil {
 		t.Fatal(err)
 	}
+	workloads := 0
 	for _, o := range objects(t, files) {
 		if o.Kind != "DaemonSet" {
 			continue
 		}
+		workloads++
 		want(t, "emitter", o.Spec, map[string]any{
 			"template.spec.volumes.0.projected.sources.0.serviceAccountToken.audience":          "openova-flow",
 			"template.spec.volumes.0.projected.sources.0.serviceAccountToken.expirationSeconds": float64(3600),
@@ -175,6 +175,9 @@ func TestEmitter_ServiceAccountToken(t *testing.T) {
 		if !strings.Contains(env, "FLOW_TOKEN_FILE=shown") {
 			t.Error("FLOW_TOKEN_FILE does not name the projected token: ", env)
 		}
+	}
+	if workloads != 1 {
+		t.Errorf("%d DaemonSets, want 1", workloads)
 	}
 	if !strings.Contains(files["NOTES.txt"], "system:serviceaccount:openova-flow:e-openova-flow-emitter\n") {
 		t.Error("the notes lack the subject to trust:\n", files["NOTES.txt"])

@@ -75,8 +75,7 @@ func TestCharts_ManifestsMatchTheirTypes(t *testing.T) {
 	}
 }
 
-// TestEmitter_RBAC compares the emitter's permissions, rule by rule.
-func TestEmitter_RBAC(t *testing.T) {
+func TestEmitter_RBACRulesBySettings(t *testing.T) {
 	lease := watch.LeaseName("bootstrap", "primary")
 	const (
 		flux     = "get list watch of helm.toolkit.fluxcd.io: helmreleases; get list watch of source.toolkit.fluxcd.io: helmcharts helmrepositories ocirepositories gitrepositories buckets externalartifacts; get list watch of kustomize.toolkit.fluxcd.io: kustomizations; get list watch of source.extensions.fluxcd.io: artifactgenerators; get list watch of fluxcd.controlplane.io: resourcesets fluxinstances"
@@ -148,7 +147,8 @@ func words(v any) string {
 	return strings.Join(out, " ")
 }
 
-// environment returns the environment of a rendered container. It replaces files from Secrets by file, and the folder of the state by the folder of file.
+// environment returns the variables of a rendered container that have a value. It replaces files from Secrets by file, and the folder of the state by the
+// folder of file.
 func environment(t *testing.T, o object, file string) (env []string) {
 	t.Helper()
 	list, _ := at(o.Spec, "template.spec.containers.0.env").([]any)
@@ -184,7 +184,7 @@ func TestCharts_ProgramsAcceptRenderedSettings(t *testing.T) {
 		extreme []string
 		output  string
 	}{
-		// The programs accept the settings, and then fail to connect, with output on stderr.
+		// The programs accept the settings, and then fail: no server listens at the port, and the kubeconfig does not exist.
 		{server, []string{"healthcheck", "--listen-addr=127.0.0.1:1"}, []string{
 			"flowServer.settings.ringCapacity=1,flowServer.settings.ringBytes=1024,flowServer.settings.journalEntries=16,flowServer.settings.journalBytes=1024,flowServer.settings.maxMessageBytes=1024,flowServer.settings.maxBatchBytes=1024,flowServer.settings.maxIngestBytes=1048576,flowServer.settings.maxAnswerBytes=1048576,flowServer.settings.maxFlows=1,flowServer.settings.maxNodes=1,flowServer.settings.maxRelationships=1,flowServer.settings.maxMetaBytes=1,flowServer.settings.maxStateBytes=1048576,flowServer.settings.maxSubscribers=1,flowServer.settings.maxEmitters=1,flowServer.settings.maxRegions=1,flowServer.settings.idleTimeout=1m,flowServer.settings.writeTimeout=1s,flowServer.settings.readTimeout=1s,flowServer.settings.drainDelay=0s",
 			"flowServer.settings.ringCapacity=1048576,flowServer.settings.ringBytes=1073741824,flowServer.settings.journalEntries=1048576,flowServer.settings.journalBytes=1073741824,flowServer.settings.maxMessageBytes=67108864,flowServer.settings.maxBatchBytes=1073741824,flowServer.settings.maxIngestBytes=1099511627776,flowServer.settings.maxAnswerBytes=1099511627776,flowServer.settings.maxFlows=1073741824,flowServer.settings.maxNodes=1073741824,flowServer.settings.maxRelationships=1073741824,flowServer.settings.maxMetaBytes=16777216,flowServer.settings.maxStateBytes=1125899906842624,flowServer.resources.limits.memory=2Pi,flowServer.settings.maxSubscribers=1073741824,flowServer.settings.maxEmitters=1073741824,flowServer.settings.maxRegions=1048576,flowServer.settings.idleTimeout=87600h,flowServer.settings.writeTimeout=1h,flowServer.settings.readTimeout=60m,flowServer.settings.drainDelay=5s",
@@ -226,7 +226,6 @@ func TestCharts_ProgramsAcceptRenderedSettings(t *testing.T) {
 	}
 }
 
-// TestCharts_RelayAcceptsItsConfiguration runs the real relay's check command on the rendered file.
 func TestCharts_RelayAcceptsItsConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	relay := compile(t, dir, "relay", "openova-flow-relay")
@@ -257,7 +256,6 @@ func TestCharts_RelayAcceptsItsConfiguration(t *testing.T) {
 	}
 }
 
-// compile builds a program of a module into a folder.
 func compile(t *testing.T, dir, module, program string) string {
 	t.Helper()
 	binary := filepath.Join(dir, program)
@@ -270,7 +268,7 @@ func compile(t *testing.T, dir, module, program string) string {
 	return binary
 }
 
-// TestCharts_HaveAllSettings finds settings of the servers without a value in the chart.
+// TestCharts_HaveAllSettings finds settings of the servers that no render sets.
 func TestCharts_HaveAllSettings(t *testing.T) {
 	// The chart supports only credentials files and certificates for NATS.
 	left := map[string]bool{"NATS_USER": true, "NATS_PASSWORD_FILE": true, "NATS_TOKEN_FILE": true}

@@ -28,7 +28,7 @@ func build(t *testing.T, module, program string) string {
 	return file
 }
 
-// start runs a server with a tokens file and returns its address.
+// start runs a server with a tokens file and returns its URL.
 func start(t *testing.T, program, tokens string) string {
 	t.Helper()
 	cmd := exec.Command(program, "--listen-addr=127.0.0.1:0", "--drain-delay=0s")
@@ -139,7 +139,7 @@ func checkAccess(t *testing.T, url string, out outputs, ingest map[string]string
 	}
 }
 
-// ask sends a POST with body, or a GET without.
+// ask sends a POST with body, or a GET if body is empty.
 func ask(t *testing.T, url, token, body string) (int, string) {
 	t.Helper()
 	method := http.MethodGet

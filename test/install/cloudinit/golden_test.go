@@ -10,7 +10,6 @@ import (
 
 var update = flag.Bool("update", false, "update the golden files")
 
-// TestUserData_Golden compares user data with golden files, which test/install/live also applies to an API server.
 func TestUserData_Golden(t *testing.T) {
 	out, _ := newWorkspace(t).apply(t, deployment().with(inputs{
 		"ingest_tokens":  map[string]string{"fsn1": "token-of-fsn1-" + strings.Repeat("x", 32), "hel1": "token-of-hel1-" + strings.Repeat("x", 32)},

@@ -188,7 +188,6 @@ func values(t *testing.T, chart map[string]any) (out any) {
 	return out
 }
 
-// tokensFile is the server's tokens file.
 type tokensFile struct {
 	Tokens []struct {
 		Name    string   `json:"name"`

@@ -16,7 +16,7 @@ import (
 
 const repository = "../../.."
 
-// tools are the paths of the programs for the tests, by name.
+// tools returns the paths that infra-tools.sh prints, by name.
 var tools = sync.OnceValues(func() (map[string]string, error) {
 	cmd := exec.Command(filepath.Join(repository, "scripts/infra-tools.sh"))
 	cmd.Stderr = os.Stderr
@@ -146,7 +146,7 @@ func (w *workspace) run(t *testing.T, args ...string) (string, error) {
 	return string(out), err
 }
 
-// apply returns the outputs, and the printed text.
+// apply applies the module with these inputs, and returns its outputs and the printed text.
 func (w *workspace) apply(t *testing.T, in inputs) (outputs, string) {
 	t.Helper()
 	w.configure(t, in)
@@ -170,7 +170,6 @@ func (w *workspace) apply(t *testing.T, in inputs) (outputs, string) {
 	return outputs{answer.UserData.Value, answer.Secrets.Value, answer.Operator.Value, answer.FlowURL.Value}, printed
 }
 
-// cloudConfig is a machine's user data.
 type cloudConfig struct {
 	Packages   []string `json:"packages"`
 	WriteFiles []struct {

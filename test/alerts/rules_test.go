@@ -13,7 +13,6 @@ const alertsFile = "../../platform/openova-flow-server/chart/alerts.yaml"
 
 type rule struct{ Alert, Expr string }
 
-// rules returns the chart's alerts.
 func rules(t *testing.T) []rule {
 	t.Helper()
 	var file struct{ Groups []struct{ Rules []rule } }

@@ -109,7 +109,6 @@ func (s *stage) must(err error) {
 
 var notInFileNames = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
-// both returns the regions in order.
 func (s *stage) both() []*region { return []*region{s.regions["fsn1"], s.regions["hel1"]} }
 
 func (r *region) path(name string) string {
@@ -172,7 +171,6 @@ func (s *stage) startServer() {
 	}))
 }
 
-// adapter is a running adapter.
 type adapter struct {
 	*plane.Process
 	t      *testing.T
@@ -195,7 +193,6 @@ func (r *region) startAdapter(env ...string) *adapter {
 	return a
 }
 
-// ready waits until the adapter is ready.
 func (a *adapter) ready() *adapter {
 	a.t.Helper()
 	err := plane.Wait(a.t.Context(), soon, func() error {
@@ -224,7 +221,6 @@ func (a *adapter) metric(name string) (value float64) {
 
 func (a *adapter) leads() bool { return a.metric("flow_adapter_leader") == 1 }
 
-// until waits until ok returns true.
 func (s *stage) until(what string, within time.Duration, ok func() bool) {
 	s.t.Helper()
 	err := plane.Wait(s.ctx, within, func() error {
@@ -265,7 +261,6 @@ func (s *stage) snapshot() *flow.Message {
 	return m
 }
 
-// node returns a node of the flow server.
 func (s *stage) node(id string) (flow.Node, bool) {
 	for _, n := range s.snapshot().Nodes {
 		if n.ID == id {

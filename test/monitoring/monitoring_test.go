@@ -19,13 +19,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The recordings are played five times as fast. The alerts' durations are divided by 300, so that five minutes are 1 s and an hour is 12 s: the rollout takes 65 s.
+// The recordings of the bootstrap are played five times as fast, so that its rollout takes 65 s. The alerts' durations are divided by 300: five minutes are 1 s,
+// an hour is 12 s.
 const (
 	speed   = 5
 	shorter = 300
 )
 
-// threshold is the number of seconds in an alert's expression. Days are not shortened.
+// threshold is the number of seconds in an alert's expression. It has up to five digits, so thresholds of days are not shortened.
 var threshold = regexp.MustCompile(`> (\d{3,5})$`)
 
 // shortened returns the chart's alerts with shorter durations.
@@ -70,7 +71,7 @@ func (s *stage) shortened() string {
 // pager is the receiver of Alertmanager's notifications.
 type pager struct {
 	mu     sync.Mutex
-	states map[string]string // by alert: the states that Alertmanager has notified, without repetitions
+	states map[string]string // by alert: the states that Alertmanager has notified, each only when it differs from the previous one
 }
 
 func (p *pager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -95,7 +96,6 @@ func (p *pager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// firstLines returns the first n lines of a file.
 func (s *stage) firstLines(file string, n int) string {
 	s.Helper()
 	text, err := os.ReadFile(file)
@@ -112,7 +112,7 @@ func (p *pager) notified() map[string]string {
 	return maps.Clone(p.states)
 }
 
-// run starts all parts. Alertmanager notifies hook.
+// run starts all parts but the adapters. Alertmanager notifies hook.
 func (s *stage) run(hook string) {
 	s.Helper()
 	alerts, prometheus, relay := s.free(), s.free(), s.free()
@@ -148,7 +148,7 @@ rules:
 	s.answers("http://" + relay + "/readyz")
 }
 
-// replay starts a replay of recordings, which then keeps its regions fresh.
+// replay starts a replay of recordings, which then renews the claims of its regions until it is stopped.
 func (s *stage) replay(flow, speed string, tapes ...string) *process {
 	s.Helper()
 	args := append([]string{"replay", "--stay", "--speed", speed}, tapes...)
@@ -164,7 +164,6 @@ func (s *stage) replayed(p *process) {
 	s.until("the recordings are replayed", 2*time.Minute, func() bool { return strings.Contains(p.out.String(), "replayed\n") })
 }
 
-// send sends a request to the server.
 func (s *stage) send(method, path, body string) {
 	s.Helper()
 	request, err := http.NewRequest(method, "http://"+s.server+path, strings.NewReader(body))
@@ -190,8 +189,8 @@ func releases(state string, since time.Time) string {
 	return `{"type":"upsert-nodes","nodes":[` + node("fsn1/loki") + `,` + node("fsn1/"+strings.Repeat("x", 300)) + `]}`
 }
 
-// TestMonitoring replays recordings while all parts run, and checks what Alertmanager notifies and which traces Jaeger has.
-func TestMonitoring(t *testing.T) {
+// TestMonitoring_AlertsAndTracesOfRecordings replays recordings while all parts run, and checks what Alertmanager notifies and which traces Jaeger has.
+func TestMonitoring_AlertsAndTracesOfRecordings(t *testing.T) {
 	s := &stage{T: t, dir: t.TempDir()}
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
 		s.build(name)

@@ -41,7 +41,6 @@ type stage struct {
 	overHTTP jaeger // gets the same traces over HTTP
 }
 
-// build builds a part.
 func (s *stage) build(name string) {
 	s.Helper()
 	p := parts[name]
@@ -60,7 +59,6 @@ func (s *stage) build(name string) {
 	s.Logf("%s built in %v", name, time.Since(begin).Round(time.Second))
 }
 
-// download returns the folder of a module.
 func (s *stage) download(module string) string {
 	s.Helper()
 	cmd := exec.Command("go", "mod", "download", "-json", module)
@@ -93,7 +91,6 @@ func (s *stage) withPage(module string) string {
 	return source
 }
 
-// write writes a file and returns its path.
 func (s *stage) write(name, text string) string {
 	s.Helper()
 	path := filepath.Join(s.dir, name)
@@ -103,14 +100,12 @@ func (s *stage) write(name, text string) string {
 	return path
 }
 
-// process is a part that runs.
 type process struct {
 	*exec.Cmd
 	out  *output
 	done chan struct{}
 }
 
-// output collects what a process prints.
 type output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -157,7 +152,6 @@ func (p *process) stop() {
 	}
 }
 
-// kill ends a process at once.
 func (p *process) kill() {
 	_ = p.Process.Kill()
 	<-p.done
@@ -176,7 +170,6 @@ func (s *stage) free() string {
 	return l.Addr().String()
 }
 
-// until waits until ok returns true.
 func (s *stage) until(what string, most time.Duration, ok func() bool) {
 	s.Helper()
 	for end := time.Now().Add(most); !ok(); time.Sleep(200 * time.Millisecond) {

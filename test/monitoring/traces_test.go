@@ -59,7 +59,6 @@ func (list attributes) get(key string) string {
 	return ""
 }
 
-// trace has the spans of a trace.
 type trace struct {
 	spans map[string]*span // by id
 	root  *span
@@ -113,7 +112,7 @@ func (s *stage) trace(j jaeger, flow, rollout string, expected int) *trace {
 	return s.arrange(spans)
 }
 
-// arrange sorts the spans of one trace.
+// arrange checks the spans of one trace and groups them by what they are: the root, a run, or the waiting of a run.
 func (s *stage) arrange(spans []*span) *trace {
 	s.Helper()
 	t := &trace{spans: make(map[string]*span), runs: make(map[string]*span), waits: make(map[string]*span)}
@@ -291,7 +290,6 @@ func (s *stage) checkTraces(flow string) {
 	})
 }
 
-// checkSpans compares the spans with the rollout.
 func (s *stage) checkSpans(t *trace, flow string, r *rollout) {
 	s.Helper()
 	root, status := t.root, r.Outcome

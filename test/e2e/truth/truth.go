@@ -51,7 +51,6 @@ func Status(o map[string]any) string {
 	return "running"
 }
 
-// condition returns status and reason of a condition.
 func condition(o map[string]any, name string) (status, reason string) {
 	conditions, _ := at(o, "status", "conditions").([]any)
 	for _, c := range conditions {

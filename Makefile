@@ -84,10 +84,10 @@ test-server: ## run the tests of the server
 	cd $(SERVER) && $(TEST_MODULE)
 
 test-jetstream: ## run the tests of the server on JetStream
-	cd $(JETSTREAM) && $(TEST) $$($(GO) list ./... | grep -vE '/(conformance|truth)$$')
+	cd $(JETSTREAM) && $(TEST) $$($(GO) list ./... | grep -vE '/(conformance|durability)$$')
 
 test-durable:
-	cd $(JETSTREAM) && $(TEST) -timeout 30m ./conformance ./truth
+	cd $(JETSTREAM) && $(TEST) -timeout 30m ./conformance ./durability
 
 test-adapter: ## run the tests of the adapter
 	cd $(ADAPTER) && $(TEST_MODULE)
@@ -132,7 +132,7 @@ monitoring: $(WEB)/node_modules/.package-lock.json ## replay recordings into a s
 
 jetstream: ## run the long tests of replicas: the whole HTTP API on three NATS servers, and 5,000 messages a second through every failure
 	cd $(JETSTREAM) && $(GO) test -count=1 -timeout 30m ./conformance -run OnACluster -nodes 3
-	cd $(JETSTREAM) && $(GO) test -count=1 -timeout 30m -v ./truth -run 'Truth|TwoFailures|KilledAfterDelete|KilledAtRandom|PowerCut' -long
+	cd $(JETSTREAM) && $(GO) test -count=1 -timeout 30m -v ./durability -run 'AgreeAfterFailures|TwoFailures|KilledAfterDelete|KilledAtRandom|PowerCut' -long
 
 matrix: ## send the whole authorization matrix to both servers; the tests send a part of it
 	cd $(SERVER) && $(GO) test -count=1 -timeout 30m -v ./internal/matrix -run Matrix -full

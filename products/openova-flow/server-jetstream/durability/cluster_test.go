@@ -1,4 +1,4 @@
-package truth
+package durability
 
 import (
 	"context"
@@ -19,10 +19,10 @@ import (
 
 var long = flag.Bool("long", false, "5,000 messages a second and every failure twice, instead of a short form of the same")
 
-// TestTruth_ReplicasAgreeAfterFailures posts at a steady rate to three replicas on a cluster of three NATS servers. All are processes that are
+// TestReplicas_AgreeAfterFailures posts at a steady rate to three replicas on a cluster of three NATS servers. All are processes that are
 // killed, cut off and restarted meanwhile. At the end the acknowledged messages, the state of every replica and the state of every subscriber
 // are equal.
-func TestTruth_ReplicasAgreeAfterFailures(t *testing.T) {
+func TestReplicas_AgreeAfterFailures(t *testing.T) {
 	const emitters, flows, subscribers = 8, 20, 200
 	perSecond, batch, pause, rounds := 1000, 25, 1500*time.Millisecond, 1
 	if *long {

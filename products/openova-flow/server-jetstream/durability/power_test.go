@@ -1,6 +1,6 @@
 //go:build unix
 
-package truth
+package durability
 
 import (
 	"bytes"

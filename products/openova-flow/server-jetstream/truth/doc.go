@@ -1,3 +1,0 @@
-// Package truth tests that acknowledged messages survive: it kills processes, cuts connections, damages files, and compares the state afterwards
-// with what was acknowledged.
-package truth

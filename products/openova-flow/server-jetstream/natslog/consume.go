@@ -25,7 +25,7 @@ type consumer struct {
 }
 
 const (
-	maxSilent = 3           // times errBucketSilent, after which the bucket counts as damaged
+	maxSilent = 3           // the bucket counts as damaged when lists has returned errBucketSilent so many times
 	heartbeat = time.Second // after two missed heartbeats the stream is read by a new consumer
 )
 
@@ -92,7 +92,7 @@ func (c *consumer) prepare(ctx context.Context) error {
 		return err
 	}
 	last := info.State.LastSeq
-	c.load = loading{lists: lists, end: last, target: last, since: time.Now(), late: make(map[string]bool), seen: make(map[string]bool), ended: make(map[string]uint64)}
+	c.load = loading{lists: lists, end: last, target: last, since: time.Now(), late: make(map[string]uint64), seen: make(map[string]bool), ended: make(map[string]uint64)}
 	l.mu.Lock()
 	l.applied = max(info.State.FirstSeq, 1) - 1
 	l.mu.Unlock()
@@ -201,7 +201,7 @@ func (c *consumer) apply(m jetstream.Msg, meta *jetstream.MsgMetadata, flowID st
 		switch cmd.Kind {
 		case record.KindDelete:
 			c.load.ended[flowID] = seq
-		case record.KindIdle: // entries before it are gone, but it may have deleted nothing
+		case record.KindIdle: // it may have deleted nothing: then a checkpoint at this entry is of use
 			c.load.ended[flowID] = max(c.load.ended[flowID], seq-1)
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// A damaged stream is found in three ways: it ends before an entry that was acknowledged (checkEnd), it gives a number twice (endDamaged), or an
-// entry's header (missing) or a checkpoint (finish) names an entry of the flow that is in neither the stream nor a readable checkpoint.
+// A damaged stream is found in three ways: it ends before an entry that was acknowledged (checkEnd), it gives a number twice (endDamaged), or an entry's
+// header (missing), a checkpoint or the entries read before (finish) show that entries of a flow are in neither the stream nor a readable checkpoint.
 
 // DamagedError reports that the stream or its checkpoints have lost acknowledged entries.
 type DamagedError struct{ Err error }
@@ -30,7 +30,7 @@ func (l *Log) damaged(format string, args ...any) error {
 		fmt.Errorf(format, args...), l.streamName(), l.bucketName())}}
 }
 
-// awaitBroken returns the error of endDamaged.
+// awaitBroken waits for the error of endDamaged. It returns nil if ctx ends first.
 func (l *Log) awaitBroken(ctx context.Context) error {
 	select {
 	case err := <-l.broken:
@@ -92,7 +92,7 @@ func (p *flowProgress) after() string {
 	return strconv.FormatUint(p.last, 10) + " " + strconv.FormatInt(p.count, 10)
 }
 
-// missing compares an entry's afterHeader with what this hub has of the flow. It returns the entry up to which some are missing here, 0 for none. A count
+// missing compares an entry's afterHeader with this hub's progress of the flow. It returns the entry up to which some are missing here, 0 for none. A count
 // that is unknown here is taken from the header.
 func (c *consumer) missing(header, flowID string) uint64 {
 	first, rest, ok := strings.Cut(header, " ")

@@ -79,6 +79,62 @@ func TestLog_DeletedEntryIsDamageUnlessInACheckpoint(t *testing.T) {
 	}
 }
 
+// TestLog_PurgedFlowIsDamageUnlessInACheckpoint purges all entries of a flow, as an administrator may, when a loading replica has received them but not
+// applied them.
+func TestLog_PurgedFlowIsDamageUnlessInACheckpoint(t *testing.T) {
+	for name, saved := range map[string]bool{"in a checkpoint": true, "in no checkpoint": false} {
+		t.Run(name, func(t *testing.T) {
+			s := startNATS(t, t.TempDir())
+			here := start(t, s, hub.Config{})
+			post(t, here, "A", "a", "running")
+			conn, err := s.Connect()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			log, err := natslog.New(natslog.Config{Conn: conn, Timeout: testTimeout, Logger: testLogger(t)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			late := &replica{Hub: hub.New(hub.Config{Log: log}), log: log}
+			release := log.Hold()
+			ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
+			defer cancel()
+			done := make(chan error, 1)
+			go func() { done <- log.Run(ctx, late.Hub) }()
+			eventually(t, "reading", log.Reading)
+			const size = 100_000
+			before := conn.Stats().InBytes
+			post(t, here, "F", "a", strings.Repeat("x", size))
+			post(t, here, "A", "b", strings.Repeat("x", size))
+			eventually(t, "received", func() bool { return conn.Stats().InBytes > before+2*size })
+			if saved {
+				here.log.Checkpoint(here.Hub, "F")
+			}
+			stream, err := admin(t, s).Stream(t.Context(), "OPENOVA_FLOW")
+			if err == nil {
+				err = stream.Purge(t.Context(), jetstream.WithPurgeSubject("openova-flow.log.F"))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			release()
+			if !saved {
+				if err := <-done; !errors.As(err, new(*natslog.DamagedError)) {
+					t.Errorf("Run: %v, want a DamagedError", err)
+				}
+				return
+			}
+			eventually(t, "loaded", func() bool { return log.Status().Loaded })
+			assertSame(t, late, here, false)
+			cancel()
+			if err := <-done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		})
+	}
+}
+
 // TestLog_DeletedConcurrentEntryIsDamage deletes one of several entries that were published at once. Their headers do not name each other, so only the
 // number of entries in the header of the next one shows the loss.
 func TestLog_DeletedConcurrentEntryIsDamage(t *testing.T) {
@@ -138,7 +194,7 @@ func TestRun_SequenceAssignedTwiceIsDamage(t *testing.T) {
 	}
 }
 
-// keysOf returns the subjects of the bucket's keys that match. The client's own key list never ends while keys are removed.
+// keysOf returns the subjects of the bucket's keys that match. The client's own key list may not end while keys are removed.
 func keysOf(t *testing.T, s *natsserver.Server, filter string) []string {
 	t.Helper()
 	stream, err := admin(t, s).Stream(t.Context(), "KV_openova-flow-checkpoints")

@@ -22,7 +22,7 @@ import (
 // loading is the state of a consumer until the hub has everything that was in the log when it started.
 type loading struct {
 	lists  map[string]checkpointList // at the start
-	late   map[string]bool           // flows with an entry since the start
+	late   map[string]uint64         // flows with an entry since the start, and the last such entry read
 	seen   map[string]bool           // flows with an entry in the stream
 	ended  map[string]uint64         // the last entry read that deleted the flow
 	end    uint64                    // the last entry at the start
@@ -63,7 +63,7 @@ func (c *consumer) finishIfRead(ctx context.Context, pending uint64) error {
 func (c *consumer) startFlow(ctx context.Context, flowID string, seq uint64) error {
 	l := c.log
 	if flowID != "" && seq > c.load.end {
-		c.load.late[flowID] = true
+		c.load.late[flowID] = seq
 	}
 	if l.progress(flowID) != nil {
 		return nil
@@ -104,7 +104,7 @@ func newest(refs []checkpointRef) (checkpointRef, bool) {
 // maxListReads is how many times the list is read again because a listed checkpoint is gone.
 const maxListReads = 200
 
-// restore replaces the hub's state of a flow by the checkpoint that choose selects from the list. The returned progress has restored == 0 if it
+// restore replaces the hub's state of a flow by the checkpoint that choose selects from the list. The returned progress has restored == 0 if choose
 // selects none. If the checkpoint has been removed since it was listed, the list is read again. If it is unreadable, choose gets only newer
 // ones, which contain its state.
 func (c *consumer) restore(ctx context.Context, flowID string, list checkpointList, choose func([]checkpointRef) (checkpointRef, bool)) (*flowProgress, error) {
@@ -177,14 +177,20 @@ func (c *consumer) deleteFlow(flowID string) {
 // finish ends loading. The hub answers from here on.
 func (c *consumer) finish(ctx context.Context) error {
 	l := c.log
-	for flowID := range c.load.late { // flows of which the stream may have dropped an entry before it was read
+	for flowID, last := range c.load.late { // flows of which the stream may have dropped an entry before it was read
 		m, err := l.stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(l.subjectOf(flowID)))
-		if err != nil {
+		purged := errors.Is(err, jetstream.ErrMsgNotFound) // by hand: the stream itself keeps the last entries of a flow
+		if err != nil && !purged {
 			return err
 		}
-		if p := l.progress(flowID); p != nil && m.Sequence > max(p.restored+1, p.begun) {
+		if p := l.progress(flowID); p != nil && (purged || m.Sequence > max(p.restored+1, p.begun)) {
 			if err := c.reload(ctx, flowID); err != nil {
 				return err
+			}
+			if p := l.progress(flowID); purged && p != nil && p.last < last {
+				if err := c.acceptMissing(ctx, flowID, last); err != nil {
+					return err
+				}
 			}
 		}
 		delete(c.load.late, flowID)
@@ -198,7 +204,7 @@ func (c *consumer) finish(ctx context.Context) error {
 			l.setProgress(flowID, p)
 		}
 	}
-	for flowID, list := range c.load.lists { // flows of which the stream has lost the last entries
+	for flowID, list := range c.load.lists { // flows of which the stream may have lost the last entries
 		ref, ok := newest(list.Checkpoints)
 		lacks := func() bool { p := l.progress(flowID); return p != nil && p.last < ref.Last }
 		if !ok || c.load.ended[flowID] > ref.Seq || !lacks() {

@@ -18,8 +18,8 @@ const (
 	writeTimeout      = time.Minute // limit for writing one
 )
 
-// flowProgress is how much of a flow's log is in the hub, and how much of that is in a checkpoint. Log.mu guards all fields except those that are set
-// once.
+// flowProgress is how much of a flow's log is in the hub, and how much of that is in a checkpoint. Log.mu guards it; the goroutine of the consumer, which
+// alone changes begun, first, last and restored, reads these without it.
 type flowProgress struct {
 	begun    uint64 // the first entry of the flow that this log has read
 	first    uint64 // the entry that created the flow
@@ -159,7 +159,7 @@ func (k *checkpointer) run(ctx context.Context, h *hub.Hub) {
 	}
 }
 
-// flush queues a checkpoint of each flow that needs one, and waits for all of them, up to timeout.
+// flush queues a checkpoint of each flow that needs one, and waits until all are written, up to timeout.
 func (k *checkpointer) flush(timeout time.Duration) {
 	l := k.log
 	end := time.After(timeout)
@@ -230,7 +230,7 @@ func (k *checkpointer) noteCheckpoints(flowID string, list checkpointList) {
 	}
 }
 
-// watch notes the checkpoints that other replicas write, until ctx ends.
+// watch notes the checkpoints that replicas write, until ctx ends. It returns nil.
 func (k *checkpointer) watch(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := k.watchOnce(ctx); err != nil && ctx.Err() == nil {

@@ -31,8 +31,8 @@ func (l *Log) keys(kind string) string { return kind + l.identity + "." }
 
 func (l *Log) listKey(flowID string) string { return l.keys(listKind) + tokenOf(flowID) }
 
-// checkpointList lists the checkpoints of a flow, oldest first. A deleted flow keeps an empty list instead of none: when NATS recovers
-// from a kill, a purged key may come back with an earlier revision, but the last written revision wins.
+// checkpointList lists the checkpoints of a flow, oldest first. The list of a deleted flow is emptied, not removed at once: when NATS recovers from a kill,
+// a purged key may come back with an earlier revision, but the last written revision wins.
 type checkpointList struct {
 	Checkpoints []checkpointRef `json:"checkpoints"`
 	Ended       uint64          `json:"ended,omitempty"` // the last entry that deleted the flow
@@ -83,7 +83,8 @@ func decodeList(e jetstream.KeyValueEntry) (flowID string, list checkpointList, 
 	return flowID, list, nil
 }
 
-// errBucketSilent says that the bucket took a write, but does not deliver all that it has. NATS does not deliver what it can't read from its files.
+// errBucketSilent says that the bucket took a write, but does not deliver all its entries. NATS does not deliver an entry that it cannot read from its
+// files.
 var errBucketSilent = errors.New("the bucket delivers only a part of its entries")
 
 // listSilence is how long the bucket may deliver nothing while lists reads it.
@@ -147,7 +148,7 @@ func (k *checkpointer) list(ctx context.Context, flowID string) (list checkpoint
 }
 
 // write writes a checkpoint and returns the list that is then current. It discards the checkpoint if the list has one that is as new, or if the flow was
-// deleted after it.
+// deleted after it. Old checkpoints and entries that it cannot remove are no error.
 func (k *checkpointer) write(ctx context.Context, c *record.Checkpoint, ref checkpointRef) (checkpointList, error) {
 	l := k.log
 	var data bytes.Buffer
@@ -175,7 +176,10 @@ func (k *checkpointer) write(ctx context.Context, c *record.Checkpoint, ref chec
 			if slices.ContainsFunc(list.Checkpoints, func(o checkpointRef) bool { return o.Data == ref.Data }) {
 				return list, nil // a previous attempt succeeded, but its answer was lost
 			}
-			return list, k.purge(ctx, ref.Data+">")
+			if err := k.purge(ctx, ref.Data+">"); err != nil {
+				l.cfg.Logger.Warn("discarded checkpoint not removed", "flow", c.FlowID, "err", err)
+			}
+			return list, nil
 		}
 		text, err := json.Marshal(list)
 		if err != nil {
@@ -193,14 +197,15 @@ func (k *checkpointer) write(ctx context.Context, c *record.Checkpoint, ref chec
 			return checkpointList{}, err
 		}
 		for _, old := range removed {
-			if err := k.purge(ctx, old.Data+">"); err != nil {
-				return list, err
-			}
+			err = errors.Join(err, k.purge(ctx, old.Data+">"))
 		}
-		// Entries before the oldest checkpoint are not needed. Its last entry stays in the stream: while it is there, nothing after it is missing.
-		// The first checkpoint of an incarnation does not cover the ring: dropEnded removes the entries before it, and keeps the deletion.
+		// Entries before the last one of the oldest checkpoint are not needed. That one stays: while the stream has it, it has dropped nothing after it. The
+		// first checkpoint of an incarnation does not cover the ring, so the entries before it stay; dropEnded removes those of the incarnation before.
 		if oldestBefore >= max(ref.First, 1) && list.oldest() != oldestBefore {
-			return list, l.stream.Purge(ctx, jetstream.WithPurgeSubject(l.subjectOf(c.FlowID)), jetstream.WithPurgeSequence(list.Checkpoints[0].Last))
+			err = errors.Join(err, l.stream.Purge(ctx, jetstream.WithPurgeSubject(l.subjectOf(c.FlowID)), jetstream.WithPurgeSequence(list.Checkpoints[0].Last)))
+		}
+		if err != nil {
+			l.cfg.Logger.Warn("old checkpoints or entries not removed", "flow", c.FlowID, "err", err)
 		}
 		return list, nil
 	}
@@ -211,8 +216,8 @@ func isConflict(err error) bool {
 	return errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
 }
 
-// add appends a checkpoint and returns those that need not be kept any more. It returns nil, and adds nothing, if the list has one that
-// is as new, or if the flow was deleted after ref. The kept checkpoints cover the ring, at distances no greater than the checkpoint interval.
+// add appends a checkpoint and returns those that it has removed from the list. It returns nil, and adds nothing, if the list has one that is as new, or if
+// the flow was deleted after ref. It removes those that neither the ring nor the checkpoint interval needs.
 func (c *checkpointList) add(ref checkpointRef, cfg Config) (removed []checkpointRef) {
 	removed = []checkpointRef{}
 	if c.newest() >= ref.Seq || ref.Seq <= c.Ended {
@@ -254,7 +259,7 @@ func (k *checkpointer) purge(ctx context.Context, keys string, options ...jetstr
 
 var errUnreadable = errors.New("the data is damaged")
 
-// read returns a checkpoint. Errors that a retry cannot fix are ErrKeyNotFound, errUnreadable and a fatalError.
+// read returns a checkpoint. A retry cannot fix ErrKeyNotFound, errUnreadable and a fatalError.
 func (k *checkpointer) read(ctx context.Context, flowID string, ref checkpointRef) (*record.Checkpoint, error) {
 	var data bytes.Buffer
 	for i := range ref.Pieces {
@@ -294,7 +299,7 @@ func (k *checkpointer) dropEnded(flowID string, seq uint64) {
 	}
 }
 
-// clearList empties the checkpoint list of a flow that entry seq has deleted, and removes the checkpoints' data.
+// clearList empties the checkpoint list of a flow that entry seq has deleted, and removes the checkpoints' data. A list with a later checkpoint stays.
 func (k *checkpointer) clearList(ctx context.Context, flowID string, seq uint64) error {
 	for {
 		list, err := k.list(ctx, flowID)
@@ -318,7 +323,7 @@ func (k *checkpointer) clearList(ctx context.Context, flowID string, seq uint64)
 	}
 }
 
-// emptyListAge is how long the empty checkpoint list of a deleted flow is kept.
+// emptyListAge is the age from which the empty checkpoint list of a deleted flow is removed.
 const emptyListAge = 24 * time.Hour
 
 // removeEmptyLists removes old lists of deleted flows. NATS may bring back an earlier revision of one, whose data is gone. Loading ignores it,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"runtime/pprof"
 	"strings"
@@ -47,7 +48,6 @@ func TestLog_LoadSurvivesEntriesDroppedJustBeforeTheyAreRead(t *testing.T) {
 	assertSame(t, late, here, false)
 }
 
-// admin returns a client with all rights.
 func admin(t *testing.T, s *natsserver.Server) jetstream.JetStream {
 	t.Helper()
 	conn, err := s.Connect()
@@ -211,6 +211,65 @@ func TestCheckpoint_ConcurrentWritesOfOneState(t *testing.T) {
 	assertSame(t, start(t, s, hub.Config{}), r, false)
 }
 
+// TestCheckpoint_FailedRemovalOfOldOnesIsNoFailedWrite makes the bucket reject purges.
+func TestCheckpoint_FailedRemovalOfOldOnesIsNoFailedWrite(t *testing.T) {
+	s := startNATS(t, t.TempDir())
+	conn, err := s.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var lines lockedBuffer
+	log, err := natslog.New(natslog.Config{Conn: conn, Timeout: testTimeout, Logger: slog.New(slog.NewTextHandler(&lines, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &replica{Hub: hub.New(hub.Config{Log: log}), log: log}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- log.Run(ctx, r.Hub) }()
+	eventually(t, "loaded", func() bool { return log.Status().Loaded })
+	js := admin(t, s)
+	bucket, err := js.Stream(t.Context(), "KV_openova-flow-checkpoints")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := bucket.CachedInfo().Config
+	cfg.DenyPurge, cfg.AllowRollup = true, false
+	if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 { // the second checkpoint is not needed after the third
+		post(t, r, "F", fmt.Sprint(i), "running")
+		log.Checkpoint(r.Hub, "F")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if text := lines.String(); !strings.Contains(text, "old checkpoints or entries not removed") || strings.Contains(text, "checkpoint not written") {
+		t.Errorf("the log is\n%s\nwant a line on old checkpoints, and none on a checkpoint that was not written", text)
+	}
+}
+
+// lockedBuffer is a bytes.Buffer for any goroutine.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // TestRun_EndWritesCheckpointsBeyondTheQueue ends a log that has to write more checkpoints than its queue holds.
 func TestRun_EndWritesCheckpointsBeyondTheQueue(t *testing.T) {
 	s := startNATS(t, t.TempDir())
@@ -241,7 +300,7 @@ func TestStatus_StalledReplicaReportsIt(t *testing.T) {
 	assertSame(t, away, here, true)
 }
 
-// TestSync_ConcurrentCallsShareEntries counts the entries that a thousand subscribers cause whose cursors are ahead of the replica.
+// TestSync_ConcurrentCallsShareEntries counts the entries that Sync publishes for a thousand subscribers with cursors ahead of the replica.
 func TestSync_ConcurrentCallsShareEntries(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	r := start(t, s, hub.Config{})

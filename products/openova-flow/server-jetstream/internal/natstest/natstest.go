@@ -33,7 +33,7 @@ type node struct {
 	cmd           *exec.Cmd
 }
 
-// scratch is a directory for programs, made on first use.
+// scratch is made on first use.
 var scratch = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "natstest") })
 
 // Scratch returns a new directory that Main removes.
@@ -45,7 +45,7 @@ func Scratch() (string, error) {
 	return os.MkdirTemp(root, "")
 }
 
-// Main runs a package's tests and then removes the programs that they built. It does not return.
+// Main runs a package's tests and then removes the directories of Scratch. It does not return.
 func Main(m *testing.M) {
 	code := m.Run()
 	if root, err := scratch(); err == nil {
@@ -119,14 +119,14 @@ func StartRouted(t testing.TB, n int) *Cluster {
 
 func (c *Cluster) startAll() {
 	c.t.Helper()
-	for i := range c.nodes {
-		c.StartNode(i)
-	}
 	c.t.Cleanup(func() {
 		for i := range c.nodes {
 			c.Kill(i)
 		}
 	})
+	for i := range c.nodes {
+		c.StartNode(i)
+	}
 }
 
 // Cut closes the routes between two nodes of StartRouted and rejects new ones if cut is true, and accepts routes again if it is false.
@@ -142,7 +142,7 @@ func (c *Cluster) Stall(from, to int, stall bool) {
 	c.wires[[2]int{to, from}].Stall(ToClient, stall)
 }
 
-// Leader returns the node that leads a stream, -1 for none.
+// Leader returns the node that leads a stream, -1 if it is unknown.
 func (c *Cluster) Leader(conn *nats.Conn, stream string) int {
 	answer, err := conn.Request("$JS.API.STREAM.INFO."+stream, nil, 2*time.Second)
 	if err != nil {
@@ -159,7 +159,7 @@ func (c *Cluster) Leader(conn *nats.Conn, stream string) int {
 // lastPort is the counter behind FreePort, with a random start.
 var lastPort = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
 
-// FreePort returns a free port on loopback, outside of the kernel's ephemeral range: the caller listens on it later, and again after a restart.
+// FreePort returns a free port on loopback, outside of Linux's ephemeral range: the caller listens on it later, and again after a restart.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 1000 {
@@ -213,7 +213,7 @@ func (c *Cluster) StartNode(i int) {
 	c.nodes[i].mu.Unlock()
 }
 
-// Kill sends SIGKILL to a server and waits for its end.
+// Kill sends SIGKILL to a server and waits for its end. A server that does not run stays so.
 func (c *Cluster) Kill(i int) {
 	n := c.nodes[i]
 	n.mu.Lock()

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Wire is a TCP proxy to several servers. Each connection goes to the next server in turn that accepts it. A Wire can be cut, or stalled while its
+// Wire is a TCP proxy to one or more servers. Each connection goes to the next server in turn that accepts it. A Wire can be cut, or stalled while its
 // connections stay open. It is safe for concurrent use.
 type Wire struct {
 	listener net.Listener

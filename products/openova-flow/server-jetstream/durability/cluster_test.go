@@ -17,7 +17,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-var long = flag.Bool("long", false, "5,000 messages a second and every failure twice, instead of a short form of the same")
+var long = flag.Bool("long", false, "more messages, rounds and failures, instead of a short form of the same")
 
 // TestReplicas_AgreeAfterFailures posts at a steady rate to three replicas on a cluster of three NATS servers. All are processes that are
 // killed, cut off and restarted meanwhile. At the end the acknowledged messages, the state of every replica and the state of every subscriber
@@ -41,46 +41,20 @@ func TestReplicas_AgreeAfterFailures(t *testing.T) {
 	for _, p := range replicas {
 		p.ready()
 	}
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 300}}
-	defer client.CloseIdleConnections()
 	var ids []string
 	for i := range flows {
 		ids = append(ids, fmt.Sprintf("prod.%02d:x", i))
 	}
-	watching, stopWatching := context.WithCancel(t.Context())
-	posting, stopPosting := context.WithCancel(t.Context())
-	defer stopWatching()
-	defer stopPosting()
-	var posted, watched sync.WaitGroup
-	var all []*emitter
-	for i := range emitters {
-		e := &emitter{number: i, flows: ids, urls: urls, client: client, batch: batch, every: time.Second * time.Duration(emitters*batch) / time.Duration(perSecond)}
-		all = append(all, e)
-		posted.Go(func() {
-			if err := e.run(posting, rand.New(rand.NewPCG(uint64(i), 3))); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	var seen []*subscriber
-	for i := range subscribers {
-		sub := &subscriber{flowID: ids[i%flows], urls: urls, client: client}
-		seen = append(seen, sub)
-		watched.Go(func() { sub.run(watching, rand.New(rand.NewPCG(uint64(i), 7))) })
-	}
-
-	began := time.Now()
+	l := startLoad(t, ids, urls, emitters, batch, time.Second*time.Duration(emitters*batch)/time.Duration(perSecond), subscribers)
 	for round := range rounds {
 		chaos(t, cluster, replicas, wires, pause, round)
 	}
 	time.Sleep(pause)
-	stopPosting()
-	posted.Wait()
-	took := time.Since(began)
+	l.stopEmitters()
 
 	want := make(map[string]string) // the fold of the acknowledged messages, by flow
 	for _, id := range ids {
-		want[id] = acknowledged(id, all)
+		want[id] = acknowledged(id, l.emitters)
 	}
 	for i, p := range replicas {
 		for _, id := range ids {
@@ -103,12 +77,8 @@ func TestReplicas_AgreeAfterFailures(t *testing.T) {
 			agreeOnHistory(t, id, replicas[i], replicas[0])
 		}
 	}
-	for i, sub := range seen {
-		eventually(t, fmt.Sprintf("subscriber %d has the state of %s", i, sub.flowID), func() bool { return sub.has(heads[sub.flowID]) })
-	}
-	stopWatching()
-	watched.Wait()
-	report(t, all, seen, took)
+	l.checkSubscribers(heads)
+	l.report()
 }
 
 // chaos causes each failure once.
@@ -244,7 +214,7 @@ func (sub *subscriber) has(snapshot string) bool {
 	return sub.state != nil && sub.state.Snapshot().JSON() == snapshot
 }
 
-// onceEach checks that no message is in the ring twice. Each message of an emitter contains a unique number.
+// onceEach checks that sequence numbers rise and that no message is in the ring twice. Each message of an emitter contains a unique number.
 func onceEach(t *testing.T, p *process, id string) {
 	t.Helper()
 	var held struct {
@@ -268,18 +238,72 @@ func onceEach(t *testing.T, p *process, id string) {
 	}
 }
 
-func report(t *testing.T, all []*emitter, seen []*subscriber, took time.Duration) {
+// load is emitters that post to flows, and subscribers to the flows, all at any replica.
+type load struct {
+	t           *testing.T
+	emitters    []*emitter
+	subscribers []*subscriber
+	took        time.Duration // from the start until stopEmitters
+
+	stopEmitters, stopSubscribers func() // they wait for the end
+}
+
+// startLoad starts emitters, each of which posts a batch of messages at an interval, and subscribers. The end of the test stops them.
+func startLoad(t *testing.T, flows, urls []string, emitters, batch int, interval time.Duration, subscribers int) *load {
+	posts := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: emitters}, Timeout: 20 * time.Second}
+	streams := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: subscribers}}
+	t.Cleanup(posts.CloseIdleConnections)
+	t.Cleanup(streams.CloseIdleConnections)
+	posting, endPosting := context.WithCancel(t.Context())
+	watching, endWatching := context.WithCancel(t.Context())
+	var posted, watched sync.WaitGroup
+	l := &load{t: t}
+	began := time.Now()
+	l.stopEmitters = sync.OnceFunc(func() { endPosting(); posted.Wait(); l.took = time.Since(began) })
+	l.stopSubscribers = sync.OnceFunc(func() { endWatching(); watched.Wait() })
+	t.Cleanup(l.stopEmitters)
+	t.Cleanup(l.stopSubscribers)
+	for i := range emitters {
+		e := &emitter{number: i, flows: flows, urls: urls, client: posts, batch: batch, every: interval}
+		l.emitters = append(l.emitters, e)
+		posted.Go(func() {
+			if err := e.run(posting, rand.New(rand.NewPCG(uint64(i), 3))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for i := range subscribers {
+		sub := &subscriber{flowID: flows[i%len(flows)], urls: urls, client: streams}
+		l.subscribers = append(l.subscribers, sub)
+		watched.Go(func() { sub.run(watching, rand.New(rand.NewPCG(uint64(i), 7))) })
+	}
+	return l
+}
+
+// checkSubscribers waits until each subscriber has the snapshot of its flow, and stops them.
+func (l *load) checkSubscribers(snapshots map[string]string) {
+	l.t.Helper()
+	for i, sub := range l.subscribers {
+		eventually(l.t, fmt.Sprintf("subscriber %d has the state of %s", i, sub.flowID), func() bool { return sub.has(snapshots[sub.flowID]) })
+	}
+	l.stopSubscribers()
+}
+
+// report logs what the load has measured, and fails the test for a fault that a subscriber has found. The load must be stopped.
+func (l *load) report() {
+	t := l.t
+	t.Helper()
 	var messages int64
 	var repeats, frames, snapshots, resumes int
 	var latencies []time.Duration
 	longest := time.Duration(0)
-	for _, e := range all {
+	for _, e := range l.emitters {
 		messages += e.messages.Load()
 		repeats += e.repeats
 		longest = max(longest, e.longest)
 		latencies = append(latencies, e.latencies...)
 	}
-	for _, sub := range seen {
+	for _, sub := range l.subscribers {
 		if sub.fault != nil {
 			t.Error(sub.fault)
 		}
@@ -289,8 +313,8 @@ func report(t *testing.T, all []*emitter, seen []*subscriber, took time.Duration
 	}
 	slices.Sort(latencies)
 	t.Logf("%d messages acknowledged in %s (%.0f a second), %d POSTs repeated; latency %s (p50), %s (p99), %s (max)",
-		messages, took.Round(time.Second), float64(messages)/took.Seconds(), repeats, latencies[len(latencies)/2], latencies[len(latencies)*99/100], longest)
-	t.Logf("%d subscribers: %d frames, %d resumes, %d snapshots instead of missed messages", len(seen), frames, resumes, snapshots)
+		messages, l.took.Round(time.Second), float64(messages)/l.took.Seconds(), repeats, latencies[len(latencies)/2], latencies[len(latencies)*99/100], longest)
+	t.Logf("%d subscribers: %d frames, %d resumes, %d snapshots instead of missed messages", len(l.subscribers), frames, resumes, snapshots)
 	if resumes == 0 {
 		t.Error("no subscriber resumed")
 	}

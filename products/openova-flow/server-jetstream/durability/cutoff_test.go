@@ -27,7 +27,7 @@ func routed(t *testing.T) (*natstest.Cluster, []*process) {
 	return c, replicas
 }
 
-// statusOf returns the status of a request, 0 without an answer, and whether the answer has a Retry-After.
+// statusOf returns the status of the answer to a request, 0 without an answer, and whether the answer has a Retry-After.
 func statusOf(t *testing.T, method, url string, header ...string) (code int, retry bool) {
 	t.Helper()
 	req, err := http.NewRequest(method, url, nil)

@@ -73,7 +73,7 @@ func flip(files string, at float64) func(string) error {
 	})
 }
 
-// half writes the beginning of the last block's first record at its end.
+// half appends the first bytes of the last block to it, like a record that was not written whole.
 func half(files string) func(string) error {
 	return block(files, func(b []byte) []byte { return append(b, b[:40]...) })
 }
@@ -136,7 +136,7 @@ func TestServer_DamagedFilesAreReported(t *testing.T) {
 				p.start()
 				ready = p.readyOrEnds()
 			}
-			// The server logs damage before this line. The test may read the line only after /readyz has answered.
+			// The server logs damage before this line. The test may get the line later than the answer of /readyz.
 			eventually(t, "logged that the flows are loaded", func() bool { return strings.Contains(p.log.String(), `msg="flows loaded"`) })
 			reported := strings.Contains(p.log.String(), "level=ERROR") || starts > 1
 			if tt.lossless && reported {
@@ -165,7 +165,7 @@ func TestServer_DamagedFilesAreReported(t *testing.T) {
 	}
 }
 
-// readyOrEnds waits until the server is ready, or has ended.
+// readyOrEnds waits until the server is ready or has ended, and reports whether it is ready.
 func (p *process) readyOrEnds() bool {
 	p.t.Helper()
 	for end := time.Now().Add(testTimeout); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {

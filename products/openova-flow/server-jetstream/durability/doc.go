@@ -1,3 +1,3 @@
-// Package durability tests that acknowledged messages survive: it kills processes, cuts connections, damages files, and compares the state afterwards
-// with what was acknowledged.
+// Package durability tests that acknowledged messages survive: it kills processes, cuts connections and power, damages files, and compares the state
+// afterwards with the acknowledged messages.
 package durability

@@ -33,7 +33,7 @@ func TestServer_KilledAtRandomLosesNothing(t *testing.T) {
 	}
 }
 
-// churn starts a server, ends it repeatedly at random moments while writers change flows, and compares it with what it acknowledged.
+// churn starts a server, ends it repeatedly at random moments while writers change flows, and compares its flows with the acknowledged changes.
 func churn(t *testing.T, p *process, ring, ends int, end func()) {
 	if *long {
 		ends *= 5
@@ -171,7 +171,7 @@ func (w *writer) post(id, body string) (int64, error) {
 	return seq, w.used.add(seq, emitter)
 }
 
-// verify compares the server's flows with what it acknowledged. It returns the flow's rollouts and revisions.
+// verify compares the writer's flows on the server with the acknowledged changes. It returns the flow's rollouts and revisions.
 func (w *writer) verify(t *testing.T, ring int) string {
 	t.Helper()
 	for _, id := range w.gone {
@@ -257,26 +257,32 @@ func deleteUntil204(p *process, flowID string) error {
 	}, func([]byte) error { return nil })
 }
 
-// until repeats a request until the answer has the code. It repeats after a 503 and after an incomplete answer; other answers are errors.
+// until repeats a request until the answer has the code. It repeats after a 503 and after an incomplete or missing answer; other answers are errors.
 func until(code int, request func() (*http.Request, error), read func(answer []byte) error) error {
+	var req *http.Request
+	var last error
 	for deadline := time.Now().Add(testTimeout); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		req, err := request()
-		if err != nil {
+		var err error
+		if req, err = request(); err != nil {
 			return err
 		}
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
+			last = err
 			continue
 		}
 		answer, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
 		switch {
 		case err != nil:
+			last = err
 		case resp.StatusCode == code:
 			return read(answer)
 		case resp.StatusCode != http.StatusServiceUnavailable:
 			return fmt.Errorf("%s %s: %s %s", req.Method, req.URL.Path, resp.Status, answer)
+		default:
+			last = fmt.Errorf("%s %s", resp.Status, answer)
 		}
 	}
-	return fmt.Errorf("no answer %d within %s", code, testTimeout)
+	return fmt.Errorf("%s %s: no answer %d within %s, the last attempt got: %w", req.Method, req.URL.Path, code, testTimeout, last)
 }

@@ -87,7 +87,7 @@ var recorded = sync.OnceValues(func() (string, error) {
 //     renamed over it, the old content stays; a synced one replaces it.
 //   - Torn: a file also has the first half of what was appended since, or of everything if it was never synced.
 //
-// Not modelled: file names are durable at once, without a sync of the directory; disks do not reorder sectors and do not lie about syncs.
+// Not modelled: renames and removals are durable at once, without a sync of the directory; disks do not reorder sectors and do not lie about syncs.
 func TestServer_PowerCutLosesNothing(t *testing.T) {
 	t.Parallel() // mostly waits
 	const ring = 16

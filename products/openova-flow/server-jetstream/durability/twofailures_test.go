@@ -1,12 +1,8 @@
 package durability
 
 import (
-	"context"
 	"fmt"
-	"math/rand/v2"
-	"net/http"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 )
@@ -28,35 +24,10 @@ func TestReplicas_TwoFailuresLoseNothing(t *testing.T) {
 	for i := range flows {
 		ids = append(ids, fmt.Sprint("f", i))
 	}
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}, Timeout: 20 * time.Second}
-	defer client.CloseIdleConnections()
-	watching, stopWatching := context.WithCancel(t.Context())
-	posting, stopPosting := context.WithCancel(t.Context())
-	defer stopWatching()
-	defer stopPosting()
-	var posted, watched sync.WaitGroup
-	var all []*emitter
-	for i := range emitters {
-		e := &emitter{number: i, flows: ids, urls: urls, client: client, batch: 5, every: 100 * time.Millisecond}
-		all = append(all, e)
-		posted.Go(func() {
-			if err := e.run(posting, rand.New(rand.NewPCG(uint64(i), 13))); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	streams := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}} // no timeout
-	defer streams.CloseIdleConnections()
-	var seen []*subscriber
-	for i := range subscribers {
-		sub := &subscriber{flowID: ids[i%flows], urls: urls, client: streams}
-		seen = append(seen, sub)
-		watched.Go(func() { sub.run(watching, rand.New(rand.NewPCG(uint64(i), 17))) })
-	}
+	l := startLoad(t, ids, urls, emitters, 5, 100*time.Millisecond, subscribers)
 
 	conn := c.Connect()
 	defer conn.Close()
-	began := time.Now()
 	for _, f := range []struct {
 		name string
 		set  func(leader int, on bool)
@@ -103,13 +74,11 @@ func TestReplicas_TwoFailuresLoseNothing(t *testing.T) {
 			p.ready()
 		}
 	}
-	stopPosting()
-	posted.Wait()
-	took := time.Since(began)
+	l.stopEmitters()
 
 	heads := make(map[string]string)
 	for _, id := range ids {
-		want := acknowledged(id, all)
+		want := acknowledged(id, l.emitters)
 		for i, p := range replicas {
 			eventually(t, fmt.Sprintf("replica %d has all acknowledged messages of %s", i, id), func() bool { return elementsOf(t, id, snapshotOf(p, id)) == want })
 			onceEach(t, p, id)
@@ -121,10 +90,6 @@ func TestReplicas_TwoFailuresLoseNothing(t *testing.T) {
 		agreeOnHistory(t, id, replicas[1], replicas[0])
 		agreeOnHistory(t, id, replicas[2], replicas[0])
 	}
-	for i, sub := range seen {
-		eventually(t, fmt.Sprintf("subscriber %d has the state of %s", i, sub.flowID), func() bool { return sub.has(heads[sub.flowID]) })
-	}
-	stopWatching()
-	watched.Wait()
-	report(t, all, seen, took)
+	l.checkSubscribers(heads)
+	l.report()
 }

@@ -1,2 +1,2 @@
-// Package conformance runs the tests of the server module with hubs on a log.
+// Package conformance runs tests of the server module with hubs on a log.
 package conformance

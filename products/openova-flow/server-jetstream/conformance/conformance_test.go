@@ -63,7 +63,7 @@ func (s suite) run(t *testing.T, env ...string) {
 	}
 }
 
-// failures returns the output of go test without the lines of passed tests.
+// failures returns the output of go test without its lines on started and passed tests.
 func failures(out string) string {
 	var b strings.Builder
 	for line := range strings.Lines(out) {

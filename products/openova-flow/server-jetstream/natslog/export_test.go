@@ -24,7 +24,7 @@ func (l *Log) Hold() (release func()) {
 // Skipped returns how many flows were restored from a checkpoint because of a gap.
 func (l *Log) Skipped() int64 { return l.skipped.Load() }
 
-// Reading reports whether the log has read an entry of a flow.
+// Reading reports whether the log has read an entry of any flow.
 func (l *Log) Reading() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -110,7 +110,7 @@ func (l *Log) Held(t *testing.T) uint64 {
 // SyncWithoutPause removes the pause between the entries of Sync.
 func (l *Log) SyncWithoutPause() { l.pause = func() {} }
 
-// Pause makes the pause after the next entry of Sync last until end is called. paused is closed when it begins. Later pauses take no time.
+// Pause makes the pause after the next entry of Sync last until end is called. paused is closed when the pause begins. Pauses after end take no time.
 func (l *Log) Pause() (paused chan struct{}, end func()) {
 	paused = make(chan struct{})
 	ended := make(chan struct{})

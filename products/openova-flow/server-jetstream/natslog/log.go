@@ -116,7 +116,6 @@ func (l *Log) lastApplied() uint64 {
 	return l.applied
 }
 
-// progress returns the progress of a flow, nil if there is none.
 func (l *Log) progress(flowID string) *flowProgress {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -304,7 +303,6 @@ func (l *Log) runSync(r *syncRequest) {
 	l.pause()
 }
 
-// wait waits until an entry has been applied.
 func (l *Log) wait(ctx context.Context, seq uint64) error {
 	l.mu.Lock()
 	if l.applied >= seq {

@@ -69,7 +69,7 @@ func startWhole(t *testing.T, s *natsserver.Server, cfg hub.Config) *replica {
 	return nil
 }
 
-// startLoading starts a replica without waiting until it has loaded. It calls before with its log first.
+// startLoading starts a replica without waiting until it has loaded. It calls before with the replica's log before Run.
 func startLoading(t *testing.T, s *natsserver.Server, cfg hub.Config, before func(*natslog.Log)) *replica {
 	t.Helper()
 	conn, err := s.Connect()
@@ -266,7 +266,7 @@ func TestLog_ManyRestartsKeepTheRing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A message and what the server derived from it, then 29 messages; after the first ten or so the status of the flow stays.
+	// The 30 messages, and those that the server derived from them.
 	if n := len(history.Events); n < 30 || history.Events[0].Seq != first.Seq {
 		t.Errorf("the ring has %d messages from seq %d, want at least 30 from %d", n, history.Oldest, first.Seq)
 	}

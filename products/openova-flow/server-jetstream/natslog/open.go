@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// open opens or creates the stream and the bucket. It retries until JetStream answers, ctx ends or the error is fatal. If ctx ends it returns nil.
+// open opens or creates the stream and the bucket. It retries until it succeeds, ctx ends or the error is fatal. If ctx ends, it returns nil.
 func (l *Log) open(ctx context.Context) error {
 	logged := false
 	for {

@@ -14,7 +14,7 @@ const (
 	flushTimeout  = 3 * time.Second        // limit for the last checkpoints
 )
 
-// Run applies the log's entries to a hub until ctx ends, then writes the missing checkpoints. It returns an error only if a retry cannot help:
+// Run applies the log's entries to a hub until ctx ends, then writes the missing checkpoints, for at most 3 s. It returns an error only if a retry cannot help:
 // the log is damaged, its stream or bucket was deleted or created again, the stream belongs to another program, a later version has written to it, or
 // Config.OnRejected returned an error.
 func (l *Log) Run(ctx context.Context, h *hub.Hub) error {

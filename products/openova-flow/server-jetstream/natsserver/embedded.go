@@ -76,7 +76,7 @@ func (s *Server) Stop() {
 	s.server.WaitForShutdown()
 }
 
-// logger forwards the log lines of the NATS server, with their levels: notices as debug lines, fatal errors as errors.
+// logger forwards log lines of the NATS server. Notices become debug lines, fatal errors become errors.
 type logger struct{ to *slog.Logger }
 
 func (l logger) log(level slog.Level, format string, v []any) {

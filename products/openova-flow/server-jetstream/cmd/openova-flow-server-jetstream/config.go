@@ -113,7 +113,7 @@ func (c *config) setReplicas(v string) error {
 	return cli.ErrNotAllowed
 }
 
-// check rejects combinations of settings that contradict each other.
+// check rejects settings that contradict each other, or of which one is missing.
 func (c *config) check(a *app.Config) error {
 	credentials := 0
 	for _, set := range []bool{c.credsFile != "", c.user != "", c.natsTokenFile != ""} {

@@ -38,7 +38,7 @@ const (
 	asideName = filesName + ".damaged"
 )
 
-// setAside renames damaged files, so that the next start is empty. The NATS server must have stopped.
+// setAside renames the files if they are damaged, so that the next start is empty. The NATS server must have stopped.
 func (e *embedded) setAside() {
 	if !e.damaged {
 		return
@@ -56,8 +56,8 @@ func (e *embedded) setAside() {
 // spaceToRestart is how many bytes must be free before a restart helps.
 const spaceToRestart = 4 << 20
 
-// needsRestart returns an error if a restart is needed and would help. After a write error NATS accepts nothing until the process restarts, which helps
-// as soon as the directory is writable.
+// needsRestart returns an error if a restart would end a rejection of changes. After a write error NATS accepts nothing until the process restarts, which
+// helps as soon as the directory is writable.
 func (e *embedded) needsRestart() error {
 	file := filepath.Join(e.dir, "probe")
 	defer os.Remove(file)

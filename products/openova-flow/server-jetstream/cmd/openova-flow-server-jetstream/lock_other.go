@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// lock locks a directory against other processes. On these systems an open file cannot be removed.
+// lock locks a directory against other processes. It relies on open files that cannot be removed, as on Windows.
 func lock(dir string) (unlock func(), err error) {
 	file := filepath.Join(dir, "lock")
 	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {

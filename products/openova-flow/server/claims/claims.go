@@ -1,8 +1,8 @@
 // Package claims keeps the claims of a flow: which cluster has each region, which may claim it, when a claim expires, and the state that readers see.
 //
 // It has no clock, timers or locks: the caller passes the time, in Unix milliseconds, and serializes writes with reads. Which cluster has a region depends
-// on the times that Claim and Renew get: hubs of one log pass the times in the log, so that they agree. Expire, Restore and JSON may get the time of a hub's
-// own clock: that does not decide it, except in Restore after a restart.
+// only on the times passed to Claim, to Renew and, after a restart, to Restore. Hubs of one log pass the times in the log to Claim and Renew, so that they
+// agree. Other times may be those of a hub's own clock.
 package claims
 
 import (
@@ -63,7 +63,7 @@ func (e *HeldError) Error() string {
 // Len returns how many claims there are.
 func (s *Set) Len() int { return len(s.list) }
 
-// Count returns how many claims are renewed, and how many have expired.
+// Count returns how many claims are fresh, and how many are stale.
 func (s *Set) Count() (fresh, stale int64) {
 	for i := range s.list {
 		if s.list[i].staleSince != 0 {

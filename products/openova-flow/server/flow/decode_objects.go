@@ -310,7 +310,7 @@ func (d *decoder) text(want string, nonEmpty bool) (string, error) {
 func (d *decoder) flowRef() (string, error) {
 	id, err := d.text("the flow id of the URL", true)
 	if err == nil && id != d.flowID {
-		return "", refuse("", quoteShort(id)+" is not the flow that it is posted to, "+strconv.Quote(d.flowID))
+		return "", refuse("", quoteShort(id)+" is not the flow in the URL, "+strconv.Quote(d.flowID))
 	}
 	return id, err
 }

@@ -27,7 +27,7 @@ func (s *selection) begin(r *Reader) Delivery {
 			h.order.Unlock()
 		}
 	}
-	newestSnapshot, last := int64(0), int64(0) // the greatest sequence number of a snapshot, and of any event
+	newestSnapshot, last := int64(0), int64(0) // the greatest sequence number of a snapshot, and of any event or flow
 	for _, e := range c.events {
 		if last = max(last, e.seq); e.kind == snapshotEvent {
 			newestSnapshot = max(newestSnapshot, e.seq)

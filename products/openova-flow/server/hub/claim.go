@@ -88,7 +88,7 @@ func (t *topic) renew(p record.Post, now int64) {
 	}
 }
 
-// renewed records a renewal, or another sign of an emitter in a command. t.mu is held.
+// renewed records that a command has renewed a claim. t.mu is held.
 func (t *topic) renewed(now int64) {
 	t.hub.changes.Add(1)
 	t.activeAt.Store(now)

@@ -94,8 +94,8 @@ func (h *Hub) Delete(flowID string) (bool, error) {
 	return out.Removed > 0, err
 }
 
-// DeleteRegion removes the nodes of a region and their relationships, with an ordinary delete-nodes message, and drops the region's claim. It
-// returns the number of nodes. It fails only with a Log.
+// DeleteRegion removes the nodes of a region and their relationships, with an ordinary delete-nodes message. It drops the region's claim, and forgets the
+// emitters whose last request had its lease. It returns the number of nodes. It fails only with a Log.
 func (h *Hub) DeleteRegion(flowID, region string) (int, error) {
 	out, err := h.removal(record.Command{Kind: record.KindDeleteRegion, Post: record.Post{FlowID: flowID}, Region: region})
 	return out.Removed, err

@@ -218,7 +218,7 @@ func (t *topic) leave() {
 // Waiter is woken when there may be frames to take. Set Wake, then pass it to Reader.Await of one source at a time.
 type Waiter struct {
 	// Wake is called once after each Await that returned true, unless Cancel comes first; there may be no frames. It is called from any goroutine,
-	// with locks of the hub held: it must not block or call the hub.
+	// perhaps with locks of the hub held: it must not block or call the hub.
 	Wake func()
 
 	waits bool

@@ -93,7 +93,7 @@ func (r *ring) after(seq int64) []entry {
 	return live[sort.Search(len(live), func(i int) bool { return live[i].seq > seq }):]
 }
 
-// frames returns the frames of the first n entries, in few contiguous slices: at least one frame, and up to about limit bytes.
+// frames returns the frames of the first n entries, in few contiguous slices: up to about limit bytes, but at least one frame if there are entries.
 func frames(entries []entry, limit int) (out [][]byte, n int) {
 	size := 0
 	for n < len(entries) && (n == 0 || size < limit) {

@@ -15,12 +15,12 @@ type Selection struct {
 	Mark  string                   // ends the id of each frame, after the sequence number
 }
 
-// FollowMany returns a Reader of all flows of a selection, also of future ones. A frame's event is the flow's id, a slash and the message's type. As
-// sequence numbers are the hub's, the last one resumes all flows: each from its ring or, if that has evicted later messages, with a snapshot. A number
-// that belongs to none of the flows resumes nothing. FollowMany fails like Follow.
+// FollowMany returns a Reader of all flows of a selection, also of future ones. A frame's event is the flow's id, a slash and the message's type.
+// Sequence numbers are of the whole hub, so the last one resumes all flows: each from its ring or, if that has evicted later messages, with a snapshot. A
+// number that belongs to none of the flows resumes nothing. FollowMany fails like Follow.
 //
 // The first frame, also after the reader fell behind the journal, is `flows`: the existing flows with their incarnations. A frame has no id if a client
-// must not resume from it because earlier frames are still missing. A regions frame never has one.
+// must not resume from it. The frames `flows` and regions never have one.
 func (h *Hub) FollowMany(s Selection, lastSeq int64, resume bool) (*Reader, error) {
 	if err := h.CatchUp(lastSeq); err != nil {
 		return nil, err

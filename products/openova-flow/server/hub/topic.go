@@ -30,7 +30,7 @@ type topic struct {
 	last        int64 // sequence number of the last message
 	updatedAt   int64
 	pushed      struct{ messages, bytes int64 } // appended to the ring since the flow was created or restored
-	renewedAt   int64                           // last renewal of a claim, or activity of an emitter without a message, according to the log
+	renewedAt   int64                           // last renewal of a claim, or activity without a message, in an applied command
 	emitters    map[string]*record.LastRequest
 	claimed     claimed // claims of its regions, even if the flow does not exist
 	readers     int
@@ -41,7 +41,7 @@ type topic struct {
 	ended     bool                         // the flow was deleted: only its deletedEvent counts; guarded by the journal's mutex
 	follows   atomic.Pointer[[]*selection] // the selections that contain the flow; the list is immutable
 
-	activeAt        atomic.Int64           // when an emitter was last active at this hub
+	activeAt        atomic.Int64           // when an emitter was last active, as far as this hub knows
 	headSeq         atomic.Int64           // last, for readers without mu
 	headIncarnation atomic.Pointer[string] // incarnation, for readers without mu
 	snap            atomic.Pointer[snapshot]

@@ -222,7 +222,7 @@ func (w *waiting) report(a *gate.Answer, exit ExitCode, stdout io.Writer) error 
 	return errors.Join(failures...)
 }
 
-// writePage writes the report as a page. If the server does not send the recording, the page says why.
+// writePage writes the report as a page. If the server does not send the recording, the page says why, without the server's address.
 func (w *waiting) writePage(ctx context.Context, a *gate.Answer, exit ExitCode, began time.Time) error {
 	if w.page == nil {
 		return nil
@@ -231,7 +231,9 @@ func (w *waiting) writePage(ctx context.Context, a *gate.Answer, exit ExitCode, 
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
 	var err error
-	if c.Recording, err = w.follower.Record(ctx, 0); err != nil {
+	if c.Recording, err = w.follower.Record(ctx, 0); errors.Is(err, gate.ErrNoResponse) {
+		c.NoRecord = "the server did not respond"
+	} else if err != nil {
 		c.NoRecord = terminal.Text(err.Error(), 1<<10)
 	}
 	return errors.Join(reportpage.Write(w.page, c), w.page.Close())

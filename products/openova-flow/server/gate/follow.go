@@ -32,6 +32,14 @@ const maxSnapshot = 512 << 20
 // ErrNoFlow is the error of a look at a flow that does not exist, perhaps not yet.
 var ErrNoFlow = errors.New("does not exist (yet)")
 
+// ErrNoResponse is in the error of a request that got no whole response. The text of that error has the address of the server.
+var ErrNoResponse = errors.New("no response")
+
+// noResponse is err, which is also ErrNoResponse.
+type noResponse struct{ error }
+
+func (e noResponse) Unwrap() []error { return []error{e.error, ErrNoResponse} }
+
 // Follower looks at a flow of a server until an answer is conclusive. It is not safe for concurrent use.
 type Follower struct {
 	URL    string // base URL of the server
@@ -173,10 +181,10 @@ func (f *Follower) get(ctx context.Context, what, etag string) (*response, error
 	}
 	resp, err := f.client().Do(req)
 	if u := new(url.Error); errors.As(err, &u) { // its text has the URL, perhaps that of a redirect with a secret
-		return nil, fmt.Errorf("get the flow from %s: %w", req.URL.Host, u.Err)
+		return nil, noResponse{fmt.Errorf("get the flow from %s: %w", req.URL.Host, u.Err)}
 	}
 	if err != nil {
-		return nil, err
+		return nil, noResponse{err}
 	}
 	defer resp.Body.Close()
 	most := int64(maxSnapshot)
@@ -185,7 +193,7 @@ func (f *Follower) get(ctx context.Context, what, etag string) (*response, error
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
 	if err != nil {
-		return nil, fmt.Errorf("read the response of %s: %w", req.URL.Host, err)
+		return nil, noResponse{fmt.Errorf("read the response of %s: %w", req.URL.Host, err)}
 	}
 	if len(body) > maxSnapshot {
 		return nil, fmt.Errorf("the server's response has more than %d bytes; keep the flow smaller", maxSnapshot)

@@ -21,19 +21,25 @@ beforeAll(async () => {
   const [started, server] = await Promise.all([launch(), Server.start()]);
   browser = started;
   try {
+    await server.post("again", [nodes(regionNode("again", "fsn1"))]);
     const at = Date.now();
+    const again = (status: "running" | "succeeded", state: string, endedAt?: number): string =>
+      nodes(release({ flow: "again", region: "fsn1", namespace: "shop", name: "web", status, startedAt: at, ...(endedAt === undefined ? {} : { endedAt }), meta: judged(state) }));
+    await server.post("again", [again("running", "working")]);
     // Its claim has expired by the time that somebody waits for it.
     await server.post("away", [nodes(release({ flow: "away", region: "hel1", namespace: "shop", name: "web", status: "succeeded", startedAt: at, endedAt: at, meta: judged("ready") }))]);
     expect(await server.claim("away", "hel1", "6f1c2a1e-4b7d-4e11-9d55-0b6f0f6f7a10", 5)).toBe(200);
     const of = (name: string, state: "running" | "succeeded" | "failed", meta: Readonly<Record<string, unknown>>): unknown =>
       release({ flow: "shop", region: "fsn1", namespace: "shop", name, status: state, startedAt: at, ...(state === "running" ? {} : { endedAt: at + 1000 }), meta });
     await server.post("shop", [nodes(regionNode("shop", "fsn1"), of("web", "running", judged("working")), of("db", "running", judged("working")))]);
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    // Long enough to play `again` for more than one tick.
+    await new Promise((resolve) => setTimeout(resolve, 4000));
+    await server.post("again", [again("succeeded", "ready", Date.now())]);
     // More messages than one response of the server.
     await server.post("shop", Array.from({ length: 1100 }, (_, i) => nodes(of("db", "running", { ...judged("working"), failures: i }))));
     await server.post("shop", [nodes(of("db", "succeeded", judged("ready")), of("web", "failed", givenUp))]);
     await replay(server, ["real-d-kustomizations"], { flow: "recorded" });
-    for (const [flow, exit, ...flags] of [["shop", 1], ["nowhere", 2], ["recorded", 2, "--revision", "e08691"], ["away", 2, "--region", "hel1", "--release", "shop/web", "--release", "shop/none"]] as const) {
+    for (const [flow, exit, ...flags] of [["again", 0], ["shop", 1], ["nowhere", 2], ["recorded", 2, "--revision", "e08691"], ["away", 2, "--region", "hel1", "--release", "shop/web", "--release", "shop/none"]] as const) {
       const waited = await wait(server.url, flow, ...flags);
       expect([flow, waited.exit]).toEqual([flow, exit]);
       files.set(flow, waited.report);
@@ -130,6 +136,24 @@ describe("the report, opened from disk without a network", () => {
     await says(page.locator("main"), /broken web/);
     await page.getByRole("button", { name: "Play" }).click();
     await says(page.getByRole("region", { name: "Recording" }), /the end/);
+    expect(faults).toEqual([]);
+    await close();
+  });
+
+  it("plays the recording once if a rollout is replayed meanwhile", async () => {
+    const { page, faults, close } = await open("again");
+    await page.clock.install();
+    await page.clock.pauseAt(Date.now() + 60_000);
+    await page.getByRole("link", { name: "Rollouts" }).click();
+    await page.getByRole("button", { name: "Play", exact: true }).click();
+    await page.clock.runFor(150); // the rollout has begun
+    await page.getByRole("button", { name: "Replay" }).click();
+    await page.clock.runFor(10_000);
+    const recording = page.getByRole("region", { name: "Recording" });
+    await says(recording, /the end/);
+    await page.getByRole("slider", { name: "Instant" }).press("PageDown");
+    await page.clock.runFor(1000);
+    expect(await recording.innerText()).not.toContain("the end");
     expect(faults).toEqual([]);
     await close();
   });

@@ -2,11 +2,9 @@ import type {} from "@openova/flow-canvas";
 import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { VIEWS } from "../src/lib/views.ts";
-import { launch, says, visit, whole, type Visit, type VisitOptions } from "./support/browser.ts";
+import { AT, launch, says, visit, whole, type Visit, type VisitOptions } from "./support/browser.ts";
 import { needs, nodes, regionNode, release } from "./support/release.ts";
 import { Server } from "./support/server.ts";
-
-// The page shows nothing false about equal names, the cluster of a command, ended rollouts, numbers, and history or objects that the server does not have.
 
 let browser: Browser;
 let server: Server;
@@ -199,7 +197,25 @@ describe("an ended rollout", () => {
     await says(header(page), /live/);
   });
 
-  it("has the duration until all releases were ready", async () => {
+  it("is replayed to its end, also while the past is being played", async () => {
+    const own = "replayed-again";
+    await server.post(own, [nodes(regionNode(own, "eu"))]);
+    const startedAt = Date.now();
+    await server.post(own, [nodes(release({ flow: own, region: "eu", name: "api", status: "running", startedAt }))]);
+    for (let i = 0; i < 2; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 2500));
+      await server.post(own, [nodes(release({ flow: own, region: "eu", name: "api", status: "succeeded", startedAt, endedAt: startedAt + 2500, meta: { failures: i } }))]);
+    }
+    const page = await open(`?flow=${own}&view=rollouts`);
+    await page.getByRole("button", { name: "1×", exact: true }).click();
+    await page.getByRole("button", { name: "Play the past" }).click();
+    await says(header(page), AT);
+    await page.getByRole("button", { name: "Replay" }).click();
+    await expect.poll(() => page.url()).toContain("view=timeline");
+    await says(header(page), /live/);
+  });
+
+  it("has the time that it took until all releases were ready", async () => {
     const own = "quick";
     const begin = Date.now() - 50_000;
     await server.post(own, [nodes(regionNode(own, "eu"), release({ flow: own, region: "eu", name: "api", status: "succeeded", startedAt: begin, endedAt: begin + 12_000 }))]);

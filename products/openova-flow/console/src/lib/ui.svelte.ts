@@ -8,8 +8,8 @@ class Ui {
   help = $state(false);
   /** A link with a commit but without a flow opens it. */
   palette = $state(nav.route.flow === null && nav.route.revision !== null);
-  /** Incremented by each request to play or pause. */
-  play = $state(0);
+  /** The last request to play, a new object each time. With `toggle`, a past that is being played is paused. */
+  play = $state.raw<{ readonly toggle: boolean }>({ toggle: false });
 }
 
 export const ui = new Ui();

@@ -68,12 +68,12 @@ function sized(o: Output): Sized {
 
 export const total = (sizes: readonly Sized[]): number => sizes.reduce((sum, s) => sum + s.gzip, 0);
 
-/** Limit of the scripts of each page until it shows content, in gzipped bytes. */
+/** Limit of the scripts of the fleet, and of a flow until it is drawn, in gzipped bytes. */
 export const LIMIT = 60_000;
 /** Limit of a flow with its frame. Views and details load on demand. */
 export const LIMIT_ALL = 90_000;
 
-/** The parts of the page by when they load, as the table in the README lists them. */
+/** The sizes of the parts of the page, with the names in the table of the README. */
 export function parts(sizes: Sizes): Readonly<Record<string, number>> {
   const both = new Set(sizes.fleet.map((s) => s.file));
   const split = (list: readonly Sized[], isBoth: boolean): number => total(list.filter((s) => both.has(s.file) === isBoth));
@@ -89,7 +89,6 @@ export function parts(sizes: Sizes): Readonly<Record<string, number>> {
   };
 }
 
-/** Prints the size of each part of the page. */
 export function budget(): Plugin {
   return {
     name: "budget",

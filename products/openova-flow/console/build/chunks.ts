@@ -2,8 +2,8 @@ import { build, type InlineConfig, type Plugin, type Rolldown } from "vite";
 import { closure, entries, type Output } from "./budget.ts";
 
 /**
- * Makes one script for each set of entries that load the same modules: all entries, the fleet and the frame of a flow, a flow until it is
- * drawn, and the rest of its frame. Modules that load on demand are left to the bundler.
+ * Makes one script for each set of entries that load the same modules: both pages, a flow until it is drawn, the fleet and what loads with a
+ * flow, the diagnosis, and the rest of the frame. Modules that load on demand are left to the bundler.
  *
  * A first build with the bundler's own splitting, after unused exports are removed, shows which entry loads which module. Its scripts are
  * not used: they are more than twice as many, and compress worse.

@@ -58,7 +58,6 @@ async function open(query: string, options: VisitOptions & { readonly at?: Serve
   visits.push(v);
   return v.page;
 }
-/** Whether the server knows the token. */
 async function known({ token }: Caller): Promise<boolean> {
   return (await fetch(`${server.url}v1/me`, { headers: { authorization: `Bearer ${token}` } })).ok;
 }

@@ -4,7 +4,6 @@ import { describe, expect, it } from "vitest";
 
 const css = readFileSync(new URL("../src/app.css", import.meta.url), "utf8");
 
-/** The palette, light or dark. */
 function palette(scheme: "light" | "dark"): ReadonlyMap<string, string> {
   return new Map([...css.matchAll(/(--[\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);/g)].map((m) => [m[1] as string, m[scheme === "light" ? 2 : 3] as string]));
 }

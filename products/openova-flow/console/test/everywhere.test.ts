@@ -38,7 +38,6 @@ async function openPalette(page: Page, query: string): Promise<void> {
   await page.getByRole("combobox", { name: /^Go to/ }).fill(query);
   await expect.poll(() => page.getByRole("dialog").getByRole("option").count()).toBeGreaterThan(0);
 }
-/** Closes the dialog with the Escape key. */
 async function escape(page: Page): Promise<void> {
   await page.keyboard.press("Escape");
   await expect.poll(() => dialogs(page)).toBe(0);

@@ -37,8 +37,7 @@ async function open(options: VisitOptions = {}, allowed: RegExp | null = null): 
   return v.page;
 }
 /**
- * A page that uses the stream from the start. Its clock is stopped until the stream is open: otherwise it would poll if that took more
- * than 1.5 s.
+ * Opens the page with a stopped clock until the stream is live: otherwise it would poll if that took more than 1.5 s.
  */
 async function openLive(allowed: RegExp | null = null): Promise<Page> {
   const page = await open({
@@ -72,7 +71,6 @@ describe("the fleet over one stream", () => {
     await server.post("second", [node("second", "a", "failed", { reason: "InstallFailed" }), node("second", "b", "running")]);
     await says(card, /1 broken 1 working .*a: failed/);
     await says(page.locator("h1"), /^2 flows, 1 with something wrong$/);
-    // Flows with problems come first.
     await says(page.getByRole("article").first(), /second/);
     await fetch(`${server.url}v1/flows/second`, { method: "DELETE" });
     await says(page.locator("h1"), /^1 flow, nothing wrong$/);
@@ -149,7 +147,7 @@ describe("the fleet without a stream", () => {
     await page.clock.fastForward(patience);
     await says(page.locator("h1"), /^1 flow, nothing wrong$/);
     await expect.poll(streams).toBe(1);
-    // Once the stream is live nothing is polled: the next change comes only over the stream.
+    // The next change comes only over the stream.
     await server.post("b", [node("b", "x", "failed", { reason: "InstallFailed" })]);
     await says(page.getByRole("article"), /: failed/);
     requested.length = 0;

@@ -91,16 +91,20 @@ describe("marks", () => {
     expect(words.map((w) => w.short)).toEqual(["drift", "remote", "constructor"]);
     expect(words[1]?.long).toContain("other");
   });
+});
 
-  it("are shown with the try, the next try and the limit", () => {
+describe("the facts of a judgement", () => {
+  it("are the try, the next try and the limit; a next try in the past has no time left", () => {
     const node: FlowNode = { id: "a", flowId: "f", label: "a", status: "failed", meta: { judgement: { state: "broken", attempts: 2, of: 3, nextTry: 90_000, limit: 300_000 } } };
     const facts = new Map(judgedFacts(node, 30_000, 30_000));
     expect([facts.get("Try"), facts.get("Next try")?.endsWith(", in 1m 00s"), facts.get("Limit")]).toEqual(["2 of 3", true, "5m 00s"]);
     const after = new Map(judgedFacts(node, 120_000, 120_000));
     expect(after.get("Next try")).not.toContain("in ");
   });
+});
 
-  it("a row of the table has the sentence of the judgement without the name at its start", () => {
+describe("a row of the table", () => {
+  it("has the sentence of the judgement without the name at its start", () => {
     const node = (sentence: string): FlowNode => ({ id: "a", flowId: "f", label: "a", status: "failed", meta: { reason: "R", judgement: { state: "broken", cause: { class: "c", sentence } } } });
     const what = (sentence: string): string => toRow(node(sentence), "broken", 0, (id) => id).what;
     expect([what("a failed to install."), what("a: install is under way."), what("ab failed.")]).toEqual(["failed to install.", "install is under way.", "ab failed."]);

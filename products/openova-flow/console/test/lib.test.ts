@@ -119,7 +119,7 @@ describe("the headline", () => {
     expect(line("failed", progress(1, 2))).toMatchObject({ done: "1/2", outcome: "failed", tone: "bad" });
     expect(line("incomplete", progress(1, 2))).toMatchObject({ outcome: "incomplete", tone: "bad" });
   });
-  it("has the time until all releases were ready, however long ago", () => {
+  it("has the time that it took until all releases were ready", () => {
     const graph = buildGraph(fold(emptyState("f"), { type: "snapshot", flow: { id: "f", status: "running", startedAt: 0 }, nodes: [node("r/a", { startedAt: 1000, endedAt: 101_000 })] }));
     const rollout: Rollout = { id: "r", startedAt: 1000, outcome: "running", alreadyBroken: [], members: [{ id: "r/a", label: "a", status: "succeeded" }] };
     expect(headline(progress(1, 1), { rollout, progress: rolloutProgress(graph, rollout, 9_000_000) }, 9_000_000).rollout).toMatchObject({ outcome: "all ready", time: "after 1m 40s" });
@@ -164,14 +164,14 @@ describe("the timeline", () => {
     const base = fold(emptyState("f"), { type: "snapshot", flow: { id: "f", status: "running", startedAt: 0 }, nodes: [works] });
     expect(runs(base, [at(910, done)], 3000).get("r/a")?.working).toMatchObject([{ from: 500, to: 900, isOpen: false, hasFailed: false }]);
   });
-  it("uses the rollout where the log does not reach", () => {
+  it("takes a bar from the rollout where the log does not reach", () => {
     const member = { id: "r/a", label: "a", status: "succeeded", waitingSince: 100, startedAt: 500, endedAt: 900 };
     expect(toBar(member, undefined, "ready", { from: 100, to: 5000 }, "a")).toMatchObject({ waiting: [{ from: 100, to: 500 }], working: [{ from: 500, to: 900 }] });
   });
-  it("has no line for nodes outside the rollout", () => {
+  it("has no bar for a member that has neither waited nor worked", () => {
     expect(toBar({ id: "r/a", label: "a", status: "pending" }, undefined, "not-started", { from: 0, to: 9 }, "a")).toBeNull();
   });
-  it("orders lines by the start of work; lines that only wait come last", () => {
+  it("orders equally urgent bars by the start of work, and puts one that only waits last", () => {
     const period = { from: 0, to: 5000 };
     const bar = (id: string, startedAt?: number): NonNullable<ReturnType<typeof toBar>> => {
       const member = { id, label: id, status: "running", waitingSince: 10, ...(startedAt === undefined ? {} : { startedAt }) };
@@ -213,7 +213,7 @@ describe("the matrix", () => {
   const name = (id: string): string => id.slice(2);
   const never = (): boolean => false;
   const rows = matrix(nodes, displays, ["a", "b", "c"], name, never);
-  it("has separate rows for equal names in two namespaces", () => {
+  it("has a row for each of two equal names in two namespaces", () => {
     const two = [v("a/one/redis", "1"), v("b/one/redis", "1"), v("a/two/redis", "2")].map((n) => ({ ...n, label: "redis" }));
     expect(matrix(two, new Map(), ["a", "b"], (id) => id.slice(2), never).map((r) => [r.name, r.differs, r.cells.size])).toEqual([["one/redis", false, 2], ["two/redis", true, 1]]);
   });
@@ -274,7 +274,7 @@ describe("the outline", () => {
 
 describe("announcement", () => {
   const label = (id: string): string => id;
-  it("names broken releases and counts the rest", () => {
+  it("names a broken release, and counts others", () => {
     const before = new Map<string, DisplayState>([["a", "working"], ["b", "waiting"], ["c", "waiting"], ["d", "ready"]]);
     const after = new Map<string, DisplayState>([["a", "broken"], ["b", "ready"], ["c", "ready"]]);
     expect(announcement(before, after, label)).toBe("a broken; 2 releases ready; 1 release removed.");

@@ -20,7 +20,7 @@ const NAMES = [
 ];
 const REVISION = "0123456789abcdef";
 const id = (name: string): string => `fsn1/${name}`;
-/** As every output shows them: with control characters escaped. */
+/** A name as every output shows it: with control characters escaped. */
 const shown = (name: string): string => name.replace(/[\t\r\n\u202e\u0001\u2028]/g, (c) => ({ "\t": "\\t", "\r": "\\r", "\n": "\\n", "\u0001": "\\x01" })[c] ?? `\\u${c.charCodeAt(0).toString(16)}`);
 
 let browser: Browser;
@@ -30,7 +30,7 @@ beforeAll(async () => {
   const [started, server] = await Promise.all([launch(), Server.start()]);
   browser = started;
   try {
-    const sentence = (name: string): unknown => ({ judgement: { state: "broken", problem: true, final: true, gate: "fail", cause: { class: name, sentence: `It is ${name}` }, command: ["flux", "reconcile", "helmrelease", "web", "-n", "shop"] } });
+    const judged = (name: string): object => ({ judgement: { state: "broken", problem: true, final: true, gate: "fail", cause: { class: name, sentence: `It is ${name}` }, command: ["flux", "reconcile", "helmrelease", "web", "-n", "shop"] } });
     const source = { kind: "GitRepository", namespace: "flux-system" };
     for (const name of NAMES) {
       const [sourceId, by] = [id(`GitRepository/flux-system/${name}`), id(`Kustomization/flux-system/${name}`)];
@@ -39,7 +39,7 @@ beforeAll(async () => {
         nodes(
           { id: sourceId, ...common, meta: { ...source, auxiliary: true, revision: name, url: "https://example.com/r", ref: name, ready: "True" } },
           { id: by, ...common, meta: { kind: "Kustomization", namespace: "flux-system", revision: name, source: { ...source, name }, judgement: { state: "ready", gate: "pass", source: sourceId } } },
-          { ...release({ flow: "hostile", region: "fsn1", namespace: "shop", name, status: "failed", startedAt: 1000, endedAt: 3500, meta: { appliedBy: by, ...(sentence(name) as object) } }) },
+          { ...release({ flow: "hostile", region: "fsn1", namespace: "shop", name, status: "failed", startedAt: 1000, endedAt: 3500, meta: { appliedBy: by, ...judged(name) } }) },
         ),
       ]);
     }

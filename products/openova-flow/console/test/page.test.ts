@@ -8,7 +8,7 @@ import { replay } from "./support/replay.ts";
 import { Server } from "./support/server.ts";
 
 let browser: Browser;
-/** A server with a path prefix, as behind a gateway, with the end of every recording. */
+/** A server with a path prefix, as behind a gateway, with three recordings. */
 let server: Server;
 const opened: Visit[] = [];
 /** Servers of one test. They are stopped after its pages are closed, because a page that loses its server logs errors. */
@@ -24,7 +24,6 @@ afterAll(async () => {
   await browser?.close();
   await server?.kill();
 });
-/** No test may cause a violation of the policy, a logged error or a request to another origin. */
 afterEach(async () => {
   const visits = opened.splice(0);
   for (const v of visits) await v.close();
@@ -231,7 +230,7 @@ describe("time travel", () => {
 });
 
 describe("a server that is killed", () => {
-  it("is waited for, and after its restart nodes are unconfirmed until their region reports", async () => {
+  it("leaves the page as it is, and after its restart nodes are unconfirmed until their region reports", async () => {
     const own = await ownServer();
     await replay(own, ["kit-fsn1"], { until: 100_000 });
     await replay(own, ["kit-hel1"], { until: 100_000 });
@@ -258,8 +257,7 @@ describe("a server that is killed", () => {
     await says(header(page), /live/);
     expect(await page.evaluate(() => document.body.dataset["same"])).toBe("yes");
     await v.close();
-    // This test causes failed connections, and the restarted server may respond with 404 until the flow is reported again;
-    // there may be no other fault.
+    // The restarted server may respond with 404 until the flow is reported again.
     const expected = /net::ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)|status of 404 .*\/v1\/flows\/bootstrap\/(rollouts|events)/;
     expect(v.faults.filter((f) => !expected.test(f))).toEqual([]);
   });
@@ -324,7 +322,7 @@ describe("keyboard", () => {
     expect(await page.evaluate(() => document.querySelector("openova-flow")?.selected)).toBe("fsn1/bp-cilium");
     const active = await tree(page).getAttribute("aria-activedescendant");
     await says(page.locator(`#${active}`), /bp-cilium/);
-    // Letters go to the next line that begins with them, even if the page was busy while they were typed.
+    // Typed letters count together, even if the page was busy while they were typed.
     const cdp = await page.context().newCDPSession(page);
     const at = Date.now() / 1000;
     for (const [i, key] of [..."graf"].entries()) {

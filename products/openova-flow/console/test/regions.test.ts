@@ -66,7 +66,6 @@ describe("a region that becomes stale", () => {
     const views = page.getByRole("navigation", { name: "Views" });
     await views.getByRole("link", { name: "Matrix" }).click();
     await says(page.locator("thead"), /hel1 ?last seen 4 min ago/);
-    // The states of a stale region do not count as differences.
     await says(page.getByRole("button", { name: /Only what differs/ }), /differs: 1$/);
     await views.getByRole("link", { name: "Table" }).click();
     await says(page.locator("tbody"), /waiting .*hel1 ?last seen 4 min ago .*as of \d\d:\d\d:\d\d; waits for/);

@@ -34,7 +34,6 @@ afterAll(async () => {
 const open = (query: string, options: VisitOptions = {}): Promise<Page> => openPage(browser, `${server.url}${query}`, options);
 const table = (page: Page): Locator => page.getByRole("region", { name: "Revisions by region" });
 const row = (page: Page, letter: string): Locator => table(page).locator("tbody tr", { has: page.locator(`th > .name:first-child [title="${revision(letter)}"]`) });
-/** The texts of a row, by region. */
 async function cells(page: Page, letter: string): Promise<Record<string, string>> {
   const heads = await table(page).locator("thead th").allInnerTexts();
   const texts = await row(page, letter).locator("td").allInnerTexts();
@@ -56,7 +55,6 @@ describe("the revisions", () => {
     });
     expect(await cells(page, "c")).toMatchObject({ ash: "not seen", waw1: "fetched" });
     expect((await cells(page, "a"))["ash"]).toBe("done in 20s");
-    // Newest first.
     expect(await table(page).locator("tbody th .name:first-child a:first-child").allInnerTexts()).toEqual(["cccccccc", "bbbbbbbb", "aaaaaaaa"]);
     expect(await page.getByRole("navigation", { name: "Views" }).getByRole("link", { name: "Revisions" }).getAttribute("aria-current")).toBe("page");
   });
@@ -110,7 +108,6 @@ describe("the revisions", () => {
     await page.goto(`${server.url}?flow=${flow}&view=revisions&at=${early}`);
     await expect.poll(() => table(page).locator("tbody tr").allInnerTexts()).toEqual([expect.stringMatching(/^aaaaaaaa\s/)]);
     expect(await cells(page, "a")).toEqual({ r1: "done in 20s" });
-    // Later facts are not shown.
     expect(await row(page, "a").innerText()).not.toContain("bbbbbbbb");
   });
 
@@ -182,7 +179,6 @@ describe("a link by commit", () => {
     const card = page.getByRole("article", { name: `Revision ${B}` });
     await says(card, /bbbbbbbb .*apps .*main@sha1:b{40} .*GitRepository .*https:\/\/github\.com\/o\/apps .*branch main/);
     await says(card, /Started the rollout of/);
-    // Failed regions come first.
     expect((await card.locator("li").allInnerTexts())[0]).toMatch(/^sin\s+failed: /);
     expect(await card.locator("li").count()).toBe(REGIONS.length);
     expect(await row(page, "b").getAttribute("class")).toContain("chosen");
@@ -213,7 +209,6 @@ describe("a link by commit", () => {
     expect(await page.getByRole("button", { name: "Load older" }).count()).toBe(0);
     await page.goto(`${server.url}?flow=${flow}&revision=${digits(16)}`);
     await says(page.getByRole("article"), /00100010/);
-    // Its row is scrolled into view.
     await says(table(page).locator("tr.chosen"), /00100010/);
   });
 });

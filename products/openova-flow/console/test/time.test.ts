@@ -6,8 +6,6 @@ import { launch, says, visit, type Visit } from "./support/browser.ts";
 import { nodes, regionNode, release } from "./support/release.ts";
 import { Server } from "./support/server.ts";
 
-// Durations and time travel: the timeline, the cards of the graph, the time bar.
-
 const flow = "prod";
 let browser: Browser;
 let server: Server;

@@ -10,11 +10,11 @@ export interface Me {
 }
 
 class Access {
-  /** Null until known, and for a server without this endpoint. */
+  /** Null if unknown. */
   me = $state.raw<Me | null>(null);
   #loading: Promise<void> | null = null;
 
-  /** Loads the caller, once. */
+  /** Requests the caller at the first call only, also if that fails. */
   load(): Promise<void> {
     return (this.#loading ??= this.#request());
   }

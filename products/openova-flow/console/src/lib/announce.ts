@@ -6,7 +6,7 @@ const NAMED: ReadonlySet<DisplayState> = new Set<DisplayState>(["broken", "suspe
 const NAMED_AT_MOST = 3;
 const ORDER: readonly DisplayState[] = ["broken", "terminating", "suspended", "ready", "working", "waiting", "unconfirmed"];
 
-/** The changes between two states of a flow, in a sentence; empty without changes. */
+/** The changes between two states of a flow, in a sentence; empty without changes. Changes to "not started" are left out. */
 export function announcement(
   before: ReadonlyMap<string, DisplayState>,
   after: ReadonlyMap<string, DisplayState>,

@@ -1,6 +1,5 @@
 import { metaOf, type DisplayState, type FlowNode, type NodeChange } from "@openova/flow-core";
 
-/** A change of a node, in words. */
 export interface Step {
   readonly seq: number;
   readonly at: number;

@@ -38,7 +38,7 @@ class Contexts {
 
 export const contexts = new Contexts();
 
-/** A command with `--context`; unchanged if the context is not safe in a shell. */
+/** A command of kubectl or flux with `--context`. Other commands are unchanged; so are all if the context is empty or not safe in a shell. */
 export function withContext(command: string, context: string): string {
   const [, program = "", rest = ""] = /^(kubectl|flux) (.*)$/s.exec(command) ?? [];
   const start = program === "" || context === "" ? undefined : shellCommand([program, `--context=${context}`]);

@@ -1,7 +1,7 @@
 import { judgedAt, judgementOf, metaOf, type FlowNode } from "@openova/flow-core";
 import { dateTime, duration } from "./format.js";
 
-/** The counts of a judgement: tries, the next try, the time limit. `at`: the instant judged; `now`: the current time, for dates. */
+/** The tries, the next try and the time limit of a node. `at`: the instant judged; `now`: the current time, for dates. */
 export function judgedFacts(node: FlowNode, at: number, now: number): readonly (readonly [string, string | undefined])[] {
   const { attempts, of, nextTry, limit } = judgedAt(judgementOf(node), at);
   const tries = attempts ?? metaOf(node).attempts;

@@ -7,7 +7,7 @@ export interface Feed {
   close(): void;
 }
 
-/** Subscribes to a flow through the connection that all tabs of the browser share. */
+/** Subscribes to a flow, in a browser with SharedWorker through a connection that all tabs share. */
 export function openFeed(url: string, flowId: string): Feed {
   const store = new FlowStore({ flowId });
   const connection = connectShared({

@@ -26,13 +26,13 @@ import { FleetFeed, type FleetTrouble } from "./fleet-feed.js";
 import { baseUrl, nav } from "./nav.svelte.js";
 import { throttled } from "./schedule.js";
 
-/** A flow as the fleet shows it. Each change creates a new object, so that only its card is updated. */
+/** A flow in the fleet. Each change creates a new object, so that only its card is updated. */
 export interface FleetEntry {
   readonly id: string;
   /** Null until known. */
   readonly nodes: number | null;
   readonly regions: readonly string[];
-  /** The claims of the regions, as far as known. */
+  /** Empty until known. */
   readonly leases: Regions;
   readonly changedAt: number | null;
   /** Null until computed. */
@@ -65,7 +65,7 @@ interface Watched {
 
 /** Cards added when the end of the list comes into view. */
 const CARDS = 60;
-/** The interval between updates, and the time that an update may spend on changed flows. */
+/** The least time between two updates, and the time that an update may spend on changed flows. */
 const REFRESH_MS = 100;
 const BUDGET_MS = 12;
 /** After an update a flow pauses for this many times its duration, so that a large flow cannot block the page. */
@@ -104,17 +104,16 @@ export class FleetModel {
   lostAt = $state<number | null>(null);
   /** The flows are polled, because there is no stream. */
   polling = $state(false);
-  /** The server's clock, updated every second. */
+  /** The server's clock, updated every second while the page is visible. */
   now = $state(Date.now());
 
-  /** The flows that pass search and states: broken ones first, then other problems, then rollouts under way. */
+  /** The flows that pass search and states. First those with broken releases, then those with other problems, then those with working or waiting releases. */
   readonly ordered: readonly FleetEntry[] = $derived.by(() => {
     const words = nav.route.query.toLowerCase().split(/\s+/).filter((w) => w !== "");
     return [...(this.entries ?? [])]
       .filter((e) => words.every((w) => `${e.id} ${e.regions.join(" ")}`.toLowerCase().includes(w)) && isIn(e, nav.route.displays))
       .sort((a, b) => urgency(b) - urgency(a) || byName(a.id, b.id));
   });
-  /** The part that is drawn. */
   readonly shown: readonly FleetEntry[] = $derived(this.ordered.slice(0, this.#limit));
   readonly withProblem: number = $derived((this.entries ?? []).filter(hasProblem).length);
   /** The number of flows with a release in each state. */
@@ -156,7 +155,6 @@ export class FleetModel {
     this.#feed.retryNow();
   }
 
-  /** Draws more cards. */
   more(): void {
     if (this.#limit < this.ordered.length) this.#limit += CARDS;
   }
@@ -215,7 +213,7 @@ export class FleetModel {
     void this.#loadRollouts();
   }
 
-  /** Handles changed flows within the time limit. */
+  /** Computes the cards of changed flows, those in view first, for about BUDGET_MS; at the first call all of them. */
   #update(): void {
     for (const id of this.#store.takeChanged()) this.#dirty.add(id);
     const until = performance.now() + BUDGET_MS;
@@ -267,7 +265,7 @@ export class FleetModel {
     };
   }
 
-  /** Loads the rollouts of the drawn cards, one after the other. */
+  /** Loads the rollouts of drawn cards where they are due, one after the other. */
   async #loadRollouts(): Promise<void> {
     if (this.#isLoadingRollouts || this.trouble !== null) return;
     this.#isLoadingRollouts = true;

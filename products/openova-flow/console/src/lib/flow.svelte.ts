@@ -40,7 +40,7 @@ export type HistoryStatus = "none" | "loading" | "ready" | "failed";
 const SMALL = 500;
 const LARGE = 3000;
 
-/** The state of a flow page: live, or at an instant of the past. */
+/** The state of a flow's page: live, or at an instant of the past. */
 export class FlowModel {
   readonly flowId: string;
   readonly #feed: Feed;
@@ -52,7 +52,7 @@ export class FlowModel {
   #live = $state.raw<FlowState>() as FlowState;
   connection = $state.raw<ConnectionState>({ kind: "connecting", since: 0 });
   loaded = $state(false);
-  /** Connected, but the flow does not exist. */
+  /** The flow was deleted, or the server has none with this id. */
   absent = $state(false);
   /** The server's clock, updated every second. */
   now = $state(Date.now());
@@ -68,9 +68,9 @@ export class FlowModel {
 
   /** The server's clock minus this computer's, in milliseconds. */
   #ahead = 0;
-  /** When the connection was lost, by the server's clock; null while connected. */
+  /** When the connection was lost, by the server's clock; null while live or connecting, and before the first state. */
   readonly lostAt: number | null = $derived(this.loaded && this.connection.kind !== "live" && this.connection.kind !== "connecting" ? this.connection.since + this.#ahead : null);
-  /** The time for durations and display states. It stops while the server is unreachable, and is coarser for large flows, which take long to compute. */
+  /** The time for durations and display states: the instant shown, else the loss of the connection, else now. It is coarser for large flows, which take long to compute. */
   readonly clock = $derived(this.at ?? this.lostAt ?? (this.#live.nodes.size > LARGE ? Math.floor(this.now / 5000) * 5000 + 5000 : this.now));
   readonly state: FlowState = $derived.by(() => {
     void this.#logVersion;
@@ -84,7 +84,6 @@ export class FlowModel {
   readonly searchable: readonly FlowNode[] = $derived([...this.graph.nodes.values()].filter((n) => !this.graph.isContainer(n.id)));
   readonly displays: ReadonlyMap<string, DisplayState> = $derived(new Map(this.leaves.map((n) => [n.id, displayState(n, this.context)])));
   readonly regions: readonly string[] = $derived([...new Set([...this.graph.nodes.values()].map((n) => n.region ?? ""))].filter((r) => r !== "").sort());
-  /** The stale regions. */
   readonly stale: readonly string[] = $derived(staleRegions(this.state.regions));
   /** The latest time with known states: if all regions are stale, when the last one was seen. */
   readonly knownClock = $derived(allKnownUntil(this.state.regions, this.regions, this.clock));
@@ -114,7 +113,7 @@ export class FlowModel {
   readonly problems: readonly Problem[] = $derived(this.#diagnosis?.problems(this.graph, this.clock) ?? []);
   /** Newest first. */
   readonly rollouts: readonly Rollout[] = $derived(this.#rollouts ?? []);
-  /** The rollout shown: the one in the link, otherwise that of the instant, otherwise the current or last. */
+  /** The rollout in the link; without one, that of the instant, else the current or last. */
   readonly rollout: Rollout | null = $derived.by(() => {
     const { rollout } = nav.route;
     return rollout === null ? currentRollout(this.rollouts, this.at ?? Infinity) : (this.rollouts.find((r) => r.id === rollout) ?? null);
@@ -146,7 +145,7 @@ export class FlowModel {
   /** Null until the diagnosis is loaded. */
   readonly wholeProgress = $derived(this.#diagnosis?.flowProgress(this.graph, this.clock) ?? null);
   #criticalPath = $state.raw<typeof criticalPath | null>(null);
-  /** The critical path of the rollout. Reading it loads its script; null until then. */
+  /** The critical path of the rollout; null without a rollout. Reading it loads its script; null until that has loaded. */
   readonly critical: CriticalPath | null = $derived.by(() => {
     if (this.#criticalPath === null) void import("./critical.js").then((m) => (this.#criticalPath = m.criticalPath));
     const { rolloutThen } = this;
@@ -191,7 +190,7 @@ export class FlowModel {
     this.#feed.close();
   }
 
-  /** Calls `fn` after every change, without throttling, for the canvas. Returns a function that unsubscribes. */
+  /** Calls `fn` with the state, now and after every change, once the flow is loaded. It does not throttle. Returns a function that unsubscribes. */
   follow(fn: (state: FlowState) => void): () => void {
     const { store } = this.#feed;
     if (store.loaded) fn(store.state);
@@ -213,7 +212,7 @@ export class FlowModel {
     return this.displays.get(id) ?? displayOf(this.graph, id, this.clock);
   }
 
-  /** The display state of a node right after a change. */
+  /** The display state of a node right after a change; null if it was removed, or if the log does not have that state. */
   displayThen({ seq, at, node }: NodeChange): DisplayState | null {
     const then = this.#feed.store.log.stateAtSeq(seq);
     return node === null || then === null ? null : displayState(node, contextOf(buildGraph(then, this.graph), at));
@@ -260,7 +259,7 @@ export class FlowModel {
     return (await import("./diagnosis.js")).createApi({ url: baseUrl, fetch: guardedFetch });
   }
 
-  /** Loads the past that the server holds, once. */
+  /** Loads the past that the server holds, unless it is loaded or loading. It does not fail: the error is in `historyError`. */
   async loadHistory(): Promise<void> {
     if (this.history === "loading" || this.history === "ready") return;
     this.history = "loading";
@@ -276,7 +275,7 @@ export class FlowModel {
     this.#logVersion++;
   }
 
-  /** Shows an instant, or with null the live state. */
+  /** Shows an instant; null is the live state. */
   travel(at: number | null): void {
     this.at = at;
     if (at !== null) void this.loadHistory();

@@ -68,7 +68,7 @@ function urgency(b: Bar): number {
   return at < 0 ? URGENT.length : at;
 }
 
-/** Urgent bars first, then by the start of the first run; bars without a run come last. */
+/** By urgency, then by the start of the first run; bars without a run after those with one. */
 export function inOrder(bars: readonly Bar[]): readonly Bar[] {
   const work = (b: Bar): number => b.working[0]?.from ?? Infinity;
   return [...bars].sort((a, b) => {
@@ -98,7 +98,7 @@ export function grouped(bars: readonly Bar[], groupOf: (bar: Bar) => string): re
   ]);
 }
 
-/** The part of a period, made `factor` times as long, with `at` at the same position on the screen. At most the whole period. */
+/** The part of a period, made `factor` times as long, with `at` at the same position on the screen. It has at least a second and is within the whole. */
 export function zoomed(whole: Period, part: Period, factor: number, at: number): Period {
   const length = Math.max(1000, Math.min(whole.to - whole.from, (part.to - part.from) * factor));
   const share = (at - part.from) / Math.max(1, part.to - part.from);
@@ -116,7 +116,7 @@ export function x(scale: Scale, at: number): number {
 
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400].map((s) => s * 1000);
 
-/** Instants for the axis, from its start, at least `room` pixels apart. */
+/** At most 200 instants for the axis, from its start, at least `room` pixels apart. */
 export function ticks(scale: Scale, room = 130): readonly number[] {
   const least = ((scale.to - scale.from) / Math.max(1, scale.width)) * room;
   const day = STEPS[STEPS.length - 1] as number;

@@ -6,9 +6,9 @@ export interface Headline {
   readonly percent: string;
   readonly done: string;
   readonly tone: "good" | "plain";
-  /** Why the flow is not complete although all releases are ready. */
+  /** The number of Kustomizations that are not ready; empty if all are. */
   readonly but: string;
-  /** The current, last or selected rollout, which counts its own releases only. */
+  /** A rollout counts its own releases only. */
   readonly rollout: RolloutLine | null;
 }
 export interface RolloutLine {

@@ -17,7 +17,7 @@ const WORDS: Readonly<Record<string, readonly [short: string, long: string]>> = 
   suspended: ["suspended", "Flux does not change it until somebody resumes it."],
 };
 
-/** The texts of marks, in their order. An unknown mark is shown as it is. */
+/** The texts of marks, each once, in their order. An unknown mark is its own text. */
 export function markWords(marks: readonly string[]): readonly MarkWords[] {
   return [...new Set(marks)].map((mark) => {
     if (mark.startsWith(REMOTE)) return { mark, short: "remote", long: `It is applied to another cluster, by kubeconfig ${mark.slice(REMOTE.length)}.` };

@@ -5,7 +5,7 @@ export interface Cell {
   readonly node: FlowNode;
   readonly display: DisplayState;
   readonly version: string;
-  /** It differs from most regions. */
+  /** It differs from the most frequent version. */
   readonly otherVersion: boolean;
   readonly otherState: boolean;
 }
@@ -19,7 +19,7 @@ export interface MatrixRow {
   readonly differs: boolean;
 }
 
-/** Each release in all regions, by name. The states of stale regions are not compared. */
+/** Each release in all regions, by name. States that are not confirmed, or are of stale regions, are not compared. */
 export function matrix(
   nodes: readonly FlowNode[],
   displays: ReadonlyMap<string, DisplayState>,

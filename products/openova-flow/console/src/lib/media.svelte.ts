@@ -16,5 +16,4 @@ class Media {
 
 /** One column. In style sheets: `@media (--phone)`. */
 export const phone = new Media(breakpoints.phone);
-/** Printing. */
 export const paper = new Media("print");

@@ -32,7 +32,7 @@ class Nav {
     return formatRoute({ ...HOME, flow });
   }
 
-  /** Click handler of links: follows the link without a page load. */
+  /** Click handler of links: follows the link without a page load. Other buttons and clicks with a modifier key are left to the browser. */
   follow = (event: MouseEvent): void => {
     const link = event.currentTarget;
     if (!(link instanceof HTMLAnchorElement) || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;

@@ -1,6 +1,5 @@
 import { metaOf, type DisplayState, type FlowNode } from "@openova/flow-core";
 
-/** One line of the outline. */
 export interface OutlineRow {
   readonly key: string;
   /** 1: regions. 2: releases or namespaces. 3: releases of namespaces. */
@@ -26,15 +25,15 @@ export interface OutlineInput {
   readonly name: (id: string) => string;
   /** The ids of the regions' nodes, by region. */
   readonly regionIds: ReadonlyMap<string, string>;
-  /** Groups the releases of every region by namespace, even if their names are unambiguous without it. */
+  /** Groups by namespace, even if names are unambiguous without it. */
   readonly byNamespace?: boolean;
   /** The keys of lines that the user opened or closed. */
   readonly toggled: ReadonlySet<string>;
 }
 
 /**
- * The visible lines: regions by name, and below each open region its releases by name. Releases are grouped by namespace if `byNamespace` is
- * set, or if the name of one has to contain its namespace.
+ * The visible lines: regions by name, and below each open region its releases by name. A region's releases are grouped by namespace if
+ * `byNamespace` is set, or if the name of one of them contains its namespace.
  */
 export function outline(input: OutlineInput): readonly OutlineRow[] {
   const openAtFirst = input.nodes.length <= OPEN_UP_TO;

@@ -4,7 +4,7 @@ import type { FlowModel } from "./flow.svelte.js";
 // Code for time travel, loaded on demand.
 
 const FRAME_MS = 100;
-/** A pause without a change that would take longer than this to play is skipped. */
+/** If the next change would take longer than this to play, the time until a second before it is skipped. */
 const IDLE_MS = 3000;
 
 /** Plays the history of the model at `speed()` until `to()`, then calls `done`. Returns the timer. */

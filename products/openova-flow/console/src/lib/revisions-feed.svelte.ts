@@ -8,7 +8,7 @@ import { throttled } from "./schedule.js";
 /** Maximum share of time spent on loading: a response with many regions is several megabytes. */
 const BUSY = 1 / 20;
 const PAUSE_MS = 2000;
-/** Number of revisions loaded at first, and the maximum, which is what the server keeps. */
+/** Number of revisions loaded at first, and the maximum of one request. */
 const AT_FIRST = 100;
 const ALL = 1000;
 
@@ -66,11 +66,11 @@ class RevisionsFeed {
     const { kind, namespace, name } = r.source;
     return this.#known?.followed.has(`${region} ${sourceKey(r)}`) === true || this.#model.graph.nodes.has(`${region}/${kind}/${namespace}/${name}`);
   }
-  /** Whether the server may have older revisions. */
+  /** Whether `more` may load older revisions. */
   get hasMore(): boolean {
     return this.#limit < ALL && (this.list?.length ?? 0) >= this.#limit;
   }
-  /** Loads all revisions that the server has. */
+  /** Loads the newest ALL revisions. */
   more(): void {
     this.#limit = ALL;
     this.#reload();

@@ -47,7 +47,7 @@ export function commitLike(revision: string | undefined, digits: string): string
   return hash?.startsWith(digits.toLowerCase()) === true ? hash : undefined;
 }
 
-/** Whether a text of a link or search names a revision: the whole revision, or at least the first four digits of its commit or digest. */
+/** Whether a text of a link or search names a revision: by its id, by itself or its origin in full, or by at least the first four digits of its commit or digest. */
 export function isNamed(r: Revision, text: string): boolean {
   if (text === r.id || text === r.revision || text === r.originRevision) return true;
   const digits = partsOf(text)?.hash ?? text;
@@ -93,7 +93,10 @@ export function regionText(g: RevisionRegion, names: (id: string) => string, sho
   }
 }
 
-/** The link of a cell: the rollout that the revision started in the region, at its end, with the failed node. `historyFrom` is the earliest instant with history. */
+/**
+ * The link of a cell: the rollout that the revision started in the region, at the end of the revision's progress there, with a root cause or an
+ * unapplied Kustomization. `historyFrom` is the earliest instant with history.
+ */
 export function targetOf(r: Revision, g: RevisionRegion, rollouts: readonly Rollout[], historyFrom: number): Partial<Route> {
   const rollout = rollouts.find((o) => r.rollouts.includes(o.id) && o.members.some((m) => m.region === g.region));
   return {

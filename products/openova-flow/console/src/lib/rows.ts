@@ -5,7 +5,6 @@ import { shortRevision } from "./revisions.js";
 export const COLUMNS = ["state", "release", "region", "namespace", "family", "version", "what", "started", "waited", "worked", "attempts"] as const;
 export type Column = (typeof COLUMNS)[number];
 
-/** A line of the table, with its sort keys. */
 export interface Row {
   readonly node: FlowNode;
   readonly name: string;
@@ -30,7 +29,7 @@ export function toRow(node: FlowNode, display: DisplayState, now: number, name: 
   return { node, name: name(node.id), namespace: meta.namespace ?? "", display, version: versionOf(node), what, waitedMs: waitingMs, workedMs: workingMs, attempts: meta.attempts ?? 0 };
 }
 
-/** The deployed version, and the wanted one if it differs. */
+/** The deployed version, and the wanted one if it differs; without both the revision. */
 export function versionOf(node: FlowNode): string {
   const { versionApplied, versionWanted, revision } = metaOf(node);
   if (versionApplied !== undefined && versionWanted !== undefined && versionApplied !== versionWanted) return `${versionApplied} → ${versionWanted}`;

@@ -2,7 +2,6 @@ import { VIEWS, type ViewId } from "./views.js";
 
 export type Shortcut = ViewId | "search" | "help" | "outline" | "wrong" | "details" | "live" | "play" | "blocked" | "critical" | "close";
 
-/** All keyboard shortcuts. */
 export const KEYS: Readonly<Record<string, Shortcut>> = {
   "/": "search",
   ...Object.fromEntries(VIEWS.map((v) => [v.key, v.id])),

@@ -9,7 +9,7 @@ export function signInHref(): string {
   return new URL(`sign-in?next=${encodeURIComponent(`./${location.search}`)}`, baseUrl).href;
 }
 
-/** Goes to the sign-in page, unless it did so within the last `AGAIN_MS`. */
+/** Goes to the sign-in page, unless it did so within the last `AGAIN_MS` or the browser keeps no storage. */
 export function signIn(): void {
   try {
     const last = Number(sessionStorage.getItem(KEY));

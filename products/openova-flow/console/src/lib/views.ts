@@ -5,7 +5,7 @@ import type { Component } from "svelte";
 export interface View {
   readonly id: string;
   readonly name: string;
-  /** Its keyboard shortcut. */
+  /** The keyboard shortcut. */
   readonly key: string;
   /** The component takes the flow's model. Its type is not imported, since the model imports this file through links. */
   readonly load?: () => Promise<{ default: Component<{ model: never }> }>;

@@ -2,7 +2,7 @@ import { emptyState, foldAll, FlowStore, NO_REGIONS, parseRegions, toSnapshot, t
 import type { Feed } from "../lib/feed.js";
 import { content, reportedAt } from "./content.js";
 
-// Replaces lib/feed.ts in the report: has the state after the last message of the recording, and a fixed clock.
+// Replaces lib/feed.ts in the report: a store with the state after the last message of the recording, and with a fixed clock.
 
 export function openFeed(_url: string, flowId: string): Feed {
   const store = new FlowStore({ flowId, now: () => reportedAt });

@@ -21,7 +21,7 @@ export async function launch(): Promise<Browser> {
 export interface Visit {
   readonly page: Page;
   readonly context: BrowserContext;
-  /** Faults of the page: errors, violations of its policy, requests to another origin. */
+  /** Logged errors and warnings, uncaught errors, violations of the page's policy, requests to another origin. */
   readonly faults: string[];
   close(): Promise<void>;
 }
@@ -69,7 +69,7 @@ export async function visit(browser: Browser, url: string, options: VisitOptions
 /** An instant as the page writes it: with the date, unless it is today. */
 export const AT = /at (\d+ \w+ (\d+ )?)?\d\d:\d\d:\d\d/;
 
-/** Waits until no part of the page is loading. */
+/** Waits until all parts of the page that load on demand have loaded. */
 export async function whole(page: Page): Promise<void> {
   await page.waitForFunction(() => [...document.querySelectorAll("[role=status]")].every((e) => e.textContent !== "Loading"));
 }
@@ -85,7 +85,7 @@ export async function recordAnnouncements(page: Page): Promise<() => Promise<str
   return () => page.evaluate(() => (globalThis as unknown as { texts: string[] }).texts.join("\n"));
 }
 
-/** Waits until a locator's text matches. */
+/** Waits until a locator's text matches, at most a minute. */
 export async function says(locator: Locator, text: RegExp): Promise<void> {
   const until = Date.now() + 60_000;
   for (let found = ""; ; ) {

@@ -86,7 +86,6 @@ export const CASES: Readonly<Record<string, () => Hostile>> = {
   }),
 };
 
-/** A random mixture, by seed. */
 export function mixture(seed: number): Hostile {
   const d = new Dice(seed);
   const ids = [...new Set(many(1 + d.below(150), () => (d.below(3) === 0 ? d.pick(TEXTS) || "x" : `${d.pick(TEXTS)}/${d.below(60)}`)))];
@@ -111,7 +110,6 @@ export function mixture(seed: number): Hostile {
 /** Maximum bytes of one batch. The server accepts 16 MiB. */
 const MOST_BYTES = 1_000_000;
 
-/** Posts a flow in batches. */
 export async function post(server: Server, flow: string, { nodes, rels }: Hostile): Promise<void> {
   const lines: string[] = [];
   const batch = (list: readonly unknown[], line: (part: readonly unknown[]) => unknown): void => {
@@ -138,7 +136,7 @@ export interface Survey {
   readonly longest: Readonly<Record<string, number>>;
 }
 
-/** Opens every view and panel of a flow, and the details of some nodes. Returns the faults of the page. */
+/** Opens every view of a flow, the details of some nodes, the help and the fleet. */
 export async function survey(browser: Browser, url: string, flow: string, ids: readonly string[], options: { readonly width?: number } = {}): Promise<Survey> {
   const v = await visit(browser, `${url}?flow=${flow}`, {
     ...options,

@@ -7,7 +7,7 @@ type Claims = Readonly<Record<string, RegionLease>>;
 
 /**
  * A proxy to the real server that replaces the claims of regions by those that a test sets, because a test cannot wait until a region has
- * been stale for minutes. Everything else passes unchanged.
+ * been stale for minutes.
  */
 export class Relay {
   readonly url: string;
@@ -29,7 +29,7 @@ export class Relay {
     return relay;
   }
 
-  /** Sets the claims of a flow's regions, and sends them to all open streams. */
+  /** Sets the claims of a flow's regions, and sends them on the open streams that have the flow. */
   setRegions(flow: string, regions: Claims): void {
     this.#claims.set(flow, regions);
     for (const [res, of] of this.#streams) if (of === flow || of === "") this.#send(res, of, flow);
@@ -63,7 +63,7 @@ export class Relay {
     req.pipe(onward);
   }
 
-  /** Passes frames on, and sends the set claims after the first frame. */
+  /** Passes frames on, and sends the set claims at the start of the stream. */
   #relay(answer: IncomingMessage, res: ServerResponse, of: string): void {
     let rest = "";
     answer.setEncoding("utf8");

@@ -11,7 +11,7 @@ export interface Release {
   readonly meta?: Readonly<Record<string, unknown>>;
 }
 
-/** A HelmRelease as an adapter reports it, without a judgement. */
+/** A HelmRelease as an adapter reports it, but without a judgement unless `meta` has one. */
 export function release({ flow, region, namespace = "flux-system", name, status, startedAt, endedAt, version = "1.0.0", waitingFor, meta }: Release): Readonly<Record<string, unknown>> {
   const id = namespace === "flux-system" ? `${region}/${name}` : `${region}/${namespace}/${name}`;
   const facts = {

@@ -36,11 +36,11 @@ export interface ReplayOptions {
   readonly until?: number;
   /** Only messages after this time. */
   readonly after?: number;
-  /** The instant of the last posted message; default now. */
+  /** The instant of `until`, without it of the last message; default now. */
   readonly endsAt?: number;
 }
 
-/** Posts recordings at once, with times shifted so that they end at `endsAt`. Returns the shifted start. */
+/** Posts recordings at once, with shifted times. Returns the shifted start. */
 export async function replay(server: Server, names: readonly Recording[], options: ReplayOptions = {}): Promise<number> {
   const flow = options.flow ?? "bootstrap";
   const all = read(names, flow);

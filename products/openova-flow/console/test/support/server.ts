@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 const source = fileURLToPath(new URL("../../../server", import.meta.url));
 let binary: string | undefined;
 
-/** Builds the real server with the built page, once per run. Returns the path of the program. */
+/** Builds the real server with the built page, once in each test file. Returns the path of the program. */
 export function program(): string {
   if (binary !== undefined) return binary;
   const out = join(mkdtempSync(join(tmpdir(), "openova-flow-")), "openova-flow-server");
@@ -55,7 +55,7 @@ export class Server {
     return server;
   }
 
-  /** Starts the server on the same port, without earlier state. */
+  /** Starts the server, again on the same port. */
   async start(): Promise<void> {
     const child = spawn(program(), [], {
       env: { ...process.env, ...this.#env, FLOW_SERVER_LISTEN_ADDR: `127.0.0.1:${this.#port}`, FLOW_SERVER_BASE_PATH: this.#basePath },
@@ -72,7 +72,6 @@ export class Server {
     });
   }
 
-  /** Kills the server, as a crash would. */
   async kill(): Promise<void> {
     const child = this.#process;
     this.#process = null;

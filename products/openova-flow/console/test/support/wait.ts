@@ -12,7 +12,7 @@ export interface Waited {
   readonly markdown: string;
 }
 
-/** Waits for a flow as a pipeline does, for a few seconds. */
+/** Runs the program's `wait` for at most five seconds. */
 export async function wait(url: string, flow: string, ...flags: readonly string[]): Promise<Waited> {
   const folder = mkdtempSync(join(tmpdir(), "wait-"));
   const files = { report: join(folder, "report.html"), junit: join(folder, "junit.xml"), markdown: join(folder, "summary.md") };

@@ -26,13 +26,13 @@ REGISTRY   ?= ghcr.io/openova-io/openova
 FANOUT_FLAGS ?=
 
 export GOWORK := off
-# Builds and tests use the flags of a release, without cgo and without paths, so that packages are compiled once. The race detector needs cgo.
+# Builds and tests use the flags of a release, without cgo and without paths, so that packages are compiled once.
 GIVEN := $(filter-out -trimpath,$(or $(GOFLAGS),$(shell $(GO) env GOFLAGS 2> /dev/null)))
 export CGO_ENABLED := 0
 # Newer versions of Node would keep a compile cache in the temporary folder.
 export NODE_DISABLE_COMPILE_CACHE := 1
 override export GOFLAGS := $(strip $(GIVEN) -trimpath)
-# With RACE=1 tests use the race detector: all packages are compiled once more, and tests take several times as long.
+# With RACE=1 tests use the race detector, which needs cgo: all packages are compiled once more, and tests take several times as long.
 RACE ?=
 # lint vets all packages and those that they import, which takes a seventh of the time of a first test.
 PLAIN := $(GO) test -vet=off
@@ -71,7 +71,7 @@ demo: build-server build-adapter ## replay a recorded bootstrap of two regions i
 PARALLEL := $(MAKE) --no-print-directory $(if $(filter 3.%,$(MAKE_VERSION)),,-Otarget)
 GO_TESTS := test-jetstream test-adapter test-server test-install test-relay test-fanout
 
-test: ## run the tests, except test-long, test-measure and test-release, with RACE=1 under the race detector; prints each target when it is done
+test: ## run test-web and the targets of test-go, with RACE=1 under the race detector; prints each target when it is done
 	@$(PARALLEL) -j3 test-web $(GO_TESTS)
 
 test-long: ## run the tests that take minutes: the whole HTTP API on JetStream, servers killed at random, accessibility of each view at each width; RACE=1 as in test

@@ -51,7 +51,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default (include "flow-emitter.fullname" .) .Values.flowEmitter.serviceAccount.name -}}
 {{- end -}}
 
-{{/* The Lease that the pods of one flow and region contend for. Its name is the adapter's. */}}
+{{/* The Lease that the pods of one flow and region contend for. The adapter derives its name in the same way. */}}
 {{- define "flow-emitter.lease" -}}
 openova-flow-adapter-flux-{{ printf "%s/%s" .Values.flowEmitter.flowId .Values.flowEmitter.regionKey | sha256sum | trunc 10 }}
 {{- end -}}
@@ -110,7 +110,7 @@ openova-flow-adapter-flux-{{ printf "%s/%s" .Values.flowEmitter.flowId .Values.f
 {{- printf "%s:%s" $repository $tag -}}{{- if $digest -}}@{{ $digest }}{{- end -}}
 {{- end -}}
 
-{{/* A duration in milliseconds, checked; takes name, value, least and most. */}}
+{{/* Checks a duration of ms, s or m; takes name, value, example, and least and most in milliseconds. */}}
 {{- define "flow-emitter.duration" -}}
 {{- $value := toString (default "" .value) -}}
 {{- $ms := -1 -}}

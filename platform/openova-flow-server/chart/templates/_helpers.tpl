@@ -61,7 +61,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- ternary "StatefulSet" "Deployment" (eq .Values.flowServer.mode "embedded") -}}
 {{- end -}}
 
-{{/* A pattern of host, or host:port. */}}
+{{/* A pattern of host and host:port. */}}
 {{- define "flow-server.host" -}}
 [A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?
 {{- end -}}
@@ -93,7 +93,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- printf "%s:%s" $repository $tag -}}{{- if $digest -}}@{{ $digest }}{{- end -}}
 {{- end -}}
 
-{{/* A duration in seconds, checked; takes name, value, least and most. */}}
+{{/* Checks a duration of s, m or h; takes name, value, example, and least and most in seconds. */}}
 {{- define "flow-server.duration" -}}
 {{- $value := toString (default "" .value) -}}
 {{- $seconds := -1 -}}

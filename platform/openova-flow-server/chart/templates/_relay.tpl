@@ -17,7 +17,7 @@ app.kubernetes.io/part-of: openova-flow
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
-{{/* The whole image reference: the server's, with the name of the relay, unless it is set. */}}
+{{/* The whole image reference. Unless set, the tag is the server's. */}}
 {{- define "flow-relay.image" -}}
 {{- $image := .Values.flowRelay.image -}}
 {{- $repository := default (printf "%s/proxy-ghcr/openova-io/openova/openova-flow-relay" (default "harbor.openova.io" .Values.global.imageRegistry)) $image.repository -}}

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// JSON escapes the characters in the strings of a JSON text that Text would escape, with JSON escapes: the value stays the same. It cuts nothing. Line
-// feeds and tabs between values stay.
+// JSON escapes the characters in the strings of a JSON text that Text would escape, with JSON escapes: the value stays the same. It cuts nothing. Between
+// values, line feeds and tabs stay, and carriage returns become spaces.
 func JSON(s string) string {
 	if !strings.ContainsFunc(s, func(r rune) bool { return r == '#' || r == utf8.RuneError || !layout(r) && !visible(r) }) {
 		return s
@@ -33,10 +33,10 @@ func JSON(s string) string {
 	return b.String()
 }
 
-// layout reports whether r is white space that valid JSON has only between values.
+// layout reports whether r is a line feed or a tab, which JSON has only between values.
 func layout(r rune) bool { return r == '\n' || r == '\t' }
 
-// JSONWriter returns a writer that writes JSON(p) to w for each p. Each p must contain whole characters.
+// JSONWriter returns a writer that writes JSON(p) to w for each p. Each p must be a whole JSON text, or several.
 func JSONWriter(w io.Writer) io.Writer { return jsonWriter{w} }
 
 type jsonWriter struct{ w io.Writer }

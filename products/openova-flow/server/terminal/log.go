@@ -29,7 +29,7 @@ func Attr(_ []string, a slog.Attr) slog.Attr {
 // errorLimit is the limit of PrintError for an error, in bytes.
 const errorLimit = 2 << 10
 
-// PrintError writes the name of a program and an error on one line. Each error of an errors.Join gets its own line.
+// PrintError writes the name of a program and an error on one line. If err is of errors.Join, each of its errors gets its own line.
 func PrintError(w io.Writer, program string, err error) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var texts []string

@@ -6,7 +6,6 @@ import "strings"
 // that.
 func Markdown(s string, limit int) string { return markdownEscapes.Replace(Text(s, limit)) }
 
-// markdownEscapes escapes the characters that have a meaning in Markdown or HTML.
 var markdownEscapes = func() *strings.Replacer {
 	var pairs []string
 	for _, c := range "\\`*_{}[]()<>#+-!|~&:@.$" {

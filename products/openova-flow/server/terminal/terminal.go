@@ -12,10 +12,10 @@ const ellipsis = "…"
 
 // Text returns s as one line of at most limit bytes that is safe to print. Printable characters stay, so most texts are unchanged. All others are
 // escaped like strconv.Quote does, without the quotes: control characters and escape sequences, line breaks, bidirectional controls, invisible
-// characters, invalid UTF-8. A colon at the start and the second of two number signs are escaped too: CI systems run lines such as "::error::" and
-// "##vso[task.setvariable]" as commands.
+// characters, invalid UTF-8. A colon at the start, also after spaces, and a number sign after another one are escaped too: CI systems run lines such as
+// "::error::" and "##vso[task.setvariable]" as commands.
 //
-// A text that is too long ends in an ellipsis, never within a character or an escape. Text is idempotent for one limit.
+// A text that is too long is cut, never within a character or an escape, and ends in an ellipsis if limit has space for one. Text is idempotent for one limit.
 func Text(s string, limit int) string {
 	var b strings.Builder
 	fits := 0                // length of b that leaves space for the ellipsis

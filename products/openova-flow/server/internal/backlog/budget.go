@@ -96,7 +96,7 @@ type Charge struct {
 	large  [][]byte // slices that other answers may share
 	small  int64    // bytes of the other slices
 	evict  func()
-	at     *list.Element // nil once it is released
+	at     *list.Element // nil once it is released or evicted
 }
 
 // NewBudget returns a Budget of limit bytes.
@@ -104,8 +104,8 @@ func NewBudget(limit int64) *Budget {
 	return &Budget{limit: limit, shared: make(slices), callers: make(map[string]*account)}
 }
 
-// Charge counts an answer until its release. It returns false if the answer does not fit; a retry after a second can evict all that is held now. evict is
-// called, from any goroutine, when the answer is evicted; then it is no longer counted. An answer larger than the budget fits only if nothing else is held.
+// Charge counts an answer until it is released or evicted. It returns false if the answer does not fit; a retry after a second can evict all that is held
+// now. evict is called, from any goroutine, when the answer is evicted. An answer larger than the budget fits only if nothing else is held.
 func (b *Budget) Charge(caller string, body [][]byte, evict func()) (*Charge, bool) {
 	if SizeOf(body) <= PieceBytes {
 		return nil, true
@@ -178,7 +178,7 @@ func (c *Charge) Release() {
 	c.budget.remove(c)
 }
 
-// remove removes a charge that has not been removed yet. b.mu is held.
+// remove removes a charge, unless it has been removed already. b.mu is held.
 func (b *Budget) remove(c *Charge) {
 	if c.at == nil {
 		return
@@ -200,7 +200,7 @@ func (b *Budget) Stats() (bytes, evicted int64) {
 	return b.bytes, b.evicted
 }
 
-// SizeOf returns the total length of slices.
+// SizeOf returns the total length of the slices of body.
 func SizeOf(body [][]byte) (n int) {
 	for _, part := range body {
 		n += len(part)

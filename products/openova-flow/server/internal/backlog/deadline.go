@@ -22,13 +22,13 @@ func (p Pace) Allowance(bytes int) time.Duration {
 	return p.Timeout + time.Duration(bytes)*time.Second/time.Duration(p.MinRate)
 }
 
-// ErrCut is the error of a write to a client after Cut.
+// ErrCut is the error of a write to a client that was cut off.
 var ErrCut = errors.New("the client was cut off")
 
 // cutGrace is how long a write in progress may take after Cut.
 const cutGrace = time.Second
 
-// Deadline is the write deadline of one answer. It may be moved until Cut or Close is called. Its methods may be called concurrently.
+// Deadline is the write deadline of one answer. It may be moved until Cut, CutNow or Close is called. Its methods may be called concurrently.
 type Deadline struct {
 	rc *http.ResponseController
 
@@ -41,7 +41,7 @@ func NewDeadline(w http.ResponseWriter) Deadline {
 	return Deadline{rc: http.NewResponseController(w)}
 }
 
-// Flush sends buffered data.
+// Flush sends the buffered data of the answer.
 func (d *Deadline) Flush() error { return d.rc.Flush() }
 
 // Set moves the deadline. The zero time means no deadline.
@@ -69,7 +69,8 @@ func (d *Deadline) cut(grace time.Duration) {
 	}
 }
 
-// Close makes later calls of Cut do nothing. It must be called before the handler returns, since the connection then belongs to the next request.
+// Close makes later calls of Cut and CutNow do nothing, and of Set fail. It must be called before the handler returns, since the connection then belongs to
+// the next request.
 func (d *Deadline) Close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/internal/prom"
 )
 
-// Writer writes streams until they end: because the client disconnects or does not read, the source or the session ends, or Config.Done is closed.
+// Writer writes streams until they end: because the client disconnects or reads too slowly, the source or the session ends, or Config.Done is closed.
 type Writer interface {
 	// Write writes a stream, whose headers are set in w. It returns when the stream has ended or when other goroutines have taken it over. It does not
 	// change r.

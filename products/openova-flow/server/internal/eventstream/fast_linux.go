@@ -41,7 +41,8 @@ func (f *fast) Write(w http.ResponseWriter, r *http.Request, s Stream) {
 	}
 }
 
-// detach gives the connection of a stream to a shard. If that is impossible, it returns false and leaves the connection unchanged.
+// detach gives the connection of a stream to a shard. It returns false, with the connection unchanged, if it cannot take the connection from net/http. If
+// it fails later, the stream ends.
 func (f *fast) detach(w http.ResponseWriter, r *http.Request, s Stream) bool {
 	tcp, ok := connOf(r.Context()).(*net.TCPConn)
 	if !ok || r.ProtoMajor != 1 || r.TLS != nil {

@@ -34,7 +34,7 @@ type shard struct {
 	groups      map[any]*group // by Source.Key
 	queue       []*group       // groups with subscribers to write to
 	heartbeats  list           // subscribers without pending frames, by the time of their next heartbeat
-	stalled     list           // subscribers that read nothing, by the time when they are disconnected
+	stalled     list           // subscribers with pending frames, by the time when they are disconnected unless they read
 	started     time.Time
 	now         time.Duration // since started
 	subscribers int
@@ -126,7 +126,7 @@ func (s *shard) notify(events []pollEvent) {
 	s.wake()
 }
 
-// wake is called by the hub.
+// wake is the group's hub.Waiter.Wake.
 func (g *group) wake() {
 	g.shard.mu.Lock()
 	g.shard.inbox.woken = append(g.shard.inbox.woken, g)
@@ -150,13 +150,13 @@ func (s *shard) run() {
 	close(ready)
 	done, abort := s.Done, s.abort
 	for {
-		idle := ready
+		queued := ready
 		if len(s.queue) == 0 {
-			idle = nil
+			queued = nil
 			timer.Reset(s.untilDue())
 		}
 		select {
-		case <-idle:
+		case <-queued:
 		case <-s.signal:
 		case <-timer.C:
 		case <-done:
@@ -280,7 +280,7 @@ func (s *shard) discardInput(sub *subscriber) bool {
 	return false
 }
 
-// serve writes the next frames to some subscribers of a group.
+// serve writes the next frames to at most batchSize subscribers of a group.
 func (s *shard) serve(g *group) {
 	for range batchSize {
 		if g.todo.first == nil {

@@ -22,7 +22,7 @@ type report struct {
 	sent       int
 	statuses   map[int]int
 	denials    int      // counted in the logs
-	mismatches []string // answers of another class than the oracle's
+	mismatches []string // answers of another class than the oracle's, or with a fault
 	leaks      []string // answers and logs with strings that the caller may not see
 	changes    []string // forbidden changes of flows
 }
@@ -102,7 +102,7 @@ func (w *world) send(s *server, q *request) (again bool) {
 	for _, leak := range leaks(s, q, a, q.target()+strings.Join(header, "\n")+body) {
 		w.report.add(&w.report.leaks, "%s: %d has %s", q.name, a.status, leak)
 	}
-	if a.status >= 300 && a.status != 409 || !q.mayChange() { // streams show a denied claim
+	if a.status >= 300 && a.status != 409 || !q.mayChange() { // a denied claim, 409, shows in the flow's regions
 		return false
 	}
 	caller := q.credential.as
@@ -116,7 +116,7 @@ func (w *world) send(s *server, q *request) (again bool) {
 	return true
 }
 
-// checkForeign checks that a bound caller's write has changed no foreign element, and the flow's status that follows from it.
+// checkForeign checks that a bound caller's write has changed neither foreign elements nor the flow's status, if that follows from one of these.
 func (w *world) checkForeign(s *server, q *request, caller *principal) {
 	foreign, status := s.foreignElements(caller, q.flow)
 	var want []string
@@ -164,7 +164,7 @@ func (c class) String() string {
 	return strings.Join(names, " or ")
 }
 
-// faults checks what holds for every answer of a class.
+// faults returns what is wrong with an answer of any class.
 func faults(q *request, a answer) (list []string) {
 	fault := func(ok bool, text string) {
 		if !ok {
@@ -192,7 +192,7 @@ func faults(q *request, a answer) (list []string) {
 	return list
 }
 
-// leaks returns the strings of an answer that the caller may not see and has not sent itself.
+// leaks describes the strings of an answer that the caller may not see and has not sent itself.
 func leaks(s *server, q *request, a answer, sent string) (list []string) {
 	var b bytes.Buffer
 	_ = a.header.Write(&b)
@@ -293,7 +293,7 @@ func TestMatrix_EveryAnswerIsAsDocumented(t *testing.T) {
 }
 
 // TestMatrix_FindsWidenedCredentials is the control: with a tokens file that allows a caller more than the oracle knows, the matrix must find wrong classes
-// and content of answers, and forbidden changes.
+// of answers, and leaks and forbidden changes where the row expects them.
 func TestMatrix_FindsWidenedCredentials(t *testing.T) {
 	type entries map[string]object // changed members, by name of the entry; nil removes a member
 	all := cells()

@@ -70,7 +70,8 @@ const ok = http.StatusOK
 // commit is the one that the artifact of hel1 was made from.
 const commit = "0123456789012345678901234567890123456789"
 
-// honest is the state that region hel1 posts: a failed release, one that waits for it and for a release of fsn1, and a unit with ready parts.
+// honest is the state that region hel1 posts: a failed release, one that waits for it and for a release of fsn1, a unit with ready parts, and a source with
+// its Kustomization.
 var honest = []string{
 	asNodes(
 		asNode("hel1/db", "failed", `,"startedAt":1000,"endedAt":2000`+judged(`"state":"broken","problem":true,"final":true,"cause":{"class":"install-failed","sentence":"db could not be installed."}`)),
@@ -290,7 +291,7 @@ func (w *regionsWorld) claim(flow, region string) string {
 	return ""
 }
 
-// see returns what is seen of region hel1, by the seen constants. n is the number of a request of its emitter, and must increase with each call.
+// see returns what readers see of region hel1, by the seen constants. n is the number of a request of its emitter, and must increase with each call.
 func (w *regionsWorld) see(flow string, n int) map[string]string {
 	w.t.Helper()
 	seen := make(map[string]string)

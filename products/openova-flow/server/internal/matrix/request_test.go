@@ -43,7 +43,7 @@ var claimedRegions = []string{"fsn1", "hel1"}
 // clusterOf returns the identity of the cluster with the claim on a region of a flow.
 func clusterOf(flow, region string) string { return "uid-" + region + "-of-" + canary(flow) }
 
-// canary returns a string that is in every planted node of a flow, and nowhere else.
+// canary returns a string that each planted node of a flow and the clusters of its claims have, and nothing else.
 func canary(flow string) string { return canaries[flow] }
 
 var canaries = func() map[string]string {
@@ -54,7 +54,7 @@ var canaries = func() map[string]string {
 	return all
 }()
 
-// payload is in every posted node and FlowInstance. It must not appear in a log.
+// payload is in posted nodes and FlowInstances. It must not appear in a log.
 const payload = "payload5d1e"
 
 // region is one spelling of a region in a path.

@@ -194,7 +194,7 @@ func (s *server) asAdmin(method, target, contentType, body string) answer {
 	return s.send(method, target, []string{"Authorization: Bearer " + tokens[adminOfAll], "Content-Type: " + contentType}, body)
 }
 
-// planted returns the content of a flow: nodes and edges of three regions, each node with the flow's canary. A release of hel1 has failed.
+// planted returns the content of a flow: nodes of three regions, each with the flow's canary, and edges. A release of hel1 has failed.
 func planted(flow string) string {
 	var nodes, edges []object
 	for _, n := range [][2]string{{"fsn1", "running"}, {"fsn1/a", "running"}, {"fsn1/app", "pending"}, {"fsn1/" + canary(flow), "succeeded"}, {"fsn2/a", "running"},

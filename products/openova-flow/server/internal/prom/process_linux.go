@@ -21,7 +21,7 @@ const (
 	fieldResident   = 24 - 3 // pages
 )
 
-// processFamilies have no samples for unreadable files, as /proc may be hidden.
+// processFamilies leave out the samples of files that cannot be read, since /proc may be hidden.
 var processFamilies = []Family{
 	{"process_cpu_seconds_total", "counter", "Seconds of processor time, user and system.", stat(func(f []float64) float64 { return (f[fieldUserTime] + f[fieldSystemTime]) / ticks })},
 	{"process_resident_memory_bytes", "gauge", "Bytes of resident memory.", stat(func(f []float64) float64 { return f[fieldResident] * float64(os.Getpagesize()) })},

@@ -141,7 +141,7 @@ func (v *Vec[K, V]) Of(key K) *V {
 	return value
 }
 
-// Each calls f for each key and value, in the order of compare.
+// Each calls f for each key and value, in the order of compare. f must not call Of.
 func (v *Vec[K, V]) Each(compare func(a, b K) int, f func(K, *V)) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

@@ -19,7 +19,7 @@ var page []byte
 // data is the start tag of the element for the data. The page has it once.
 const data = `<script type="application/json" id="report">`
 
-// Maximum lengths of the lists in a report. LeftOut counts the omitted elements.
+// Maximum numbers of objects and problems in a report. LeftOut counts the omitted ones.
 const (
 	maxObjects  = 2000
 	maxProblems = 500
@@ -31,7 +31,7 @@ type Content struct {
 	Exit     int          `json:"exit"`  // exit code of wait
 	Began    int64        `json:"began"` // when the wait began
 	Ended    int64        `json:"ended"`
-	Region   string       `json:"region,omitempty"` // the only region that was waited for
+	Region   string       `json:"region,omitempty"` // the region that was waited for; empty: all
 	Line     string       `json:"line"`             // the answer as one line of text
 	Answer   *gate.Answer `json:"answer"`
 	LeftOut  LeftOut      `json:"leftOut"`

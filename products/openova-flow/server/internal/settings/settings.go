@@ -18,8 +18,8 @@ import (
 type Setting struct {
 	Env, Default, Allowed, Help string
 
-	// Set stores a value. It is also called with the default, unless that is empty. The error of Parse contains the error of Set, unless that is
-	// ErrNotAllowed. For a value that may contain a secret (terminal.Secret), it contains only the cause in an *fs.PathError.
+	// Set stores a value, never an empty one. The error of Parse contains the error of Set, unless that is ErrNotAllowed. For a value that may contain
+	// a secret (terminal.Secret), it contains only the cause in an *fs.PathError.
 	Set func(value string) error
 }
 

@@ -74,7 +74,7 @@ func tagIn(part string) string {
 	return strings.TrimSuffix(part, gzipSuffix)
 }
 
-// elements yields the elements of a list header. In the headers read here, no element contains a comma.
+// elements yields the parts of a list header between commas, also inside of quotes: no value that the server looks for has a comma.
 func elements(values []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, value := range values {

@@ -46,13 +46,12 @@ func (p Problem) Write(w http.ResponseWriter) {
 	_ = json.NewEncoder(w).Encode(p) // fails only if the client has disconnected
 }
 
-// Limits, in bytes, for text of a request in a problem document or a log line.
-const (
-	maxDetail = 600
-	MaxEcho   = 256
-)
+// MaxEcho is the limit, in bytes, for text of a request in a problem document or a log line.
+const MaxEcho = 256
 
-// Cut returns s, or its first limit bytes and an ellipsis.
+const maxDetail = 600 // bytes
+
+// Cut returns s, or the whole characters in its first limit bytes and an ellipsis.
 func Cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s

@@ -16,8 +16,8 @@ import (
 //go:embed all:dist
 var dist embed.FS
 
-// contentSecurityPolicy returns a policy that allows only the page's own origin and no inline script or style. frameAncestors are the sources that may show
-// the page in a frame: none, self, or origins; empty means self.
+// contentSecurityPolicy returns a policy that allows only the page's own origin, and images made by the page, but no inline script or style. frameAncestors
+// are the sources that may show the page in a frame: none, self, or origins; empty means self.
 func contentSecurityPolicy(frameAncestors []string) string {
 	if len(frameAncestors) == 0 {
 		frameAncestors = []string{"self"}

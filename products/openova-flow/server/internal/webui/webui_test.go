@@ -203,7 +203,7 @@ func wantProblem(t *testing.T, w *httptest.ResponseRecorder, what string, status
 	}
 }
 
-// TestPage_KeepsToItsPolicy checks that the built page has no inline code and no other origins, which the policy forbids.
+// TestPage_KeepsToItsPolicy checks that the built page has no inline code and no other origins, which the policy forbids, and no absolute paths.
 func TestPage_KeepsToItsPolicy(t *testing.T) {
 	page := get(Handler(nil), "/").Body.String()
 	for what, pattern := range map[string]string{

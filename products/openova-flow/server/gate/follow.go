@@ -42,7 +42,7 @@ func (e noResponse) Unwrap() []error { return []error{e.error, ErrNoResponse} }
 
 // Follower looks at a flow of a server until an answer is conclusive. It is not safe for concurrent use.
 type Follower struct {
-	URL    string // base URL of the server
+	URL    string // base URL of the server, without a slash at the end
 	Flow   string // id of the flow
 	Client *http.Client
 	// Token returns the bearer token for a request; nil: no token.
@@ -133,6 +133,9 @@ func (f *Follower) look(ctx context.Context) (Look, error) {
 	}
 	switch resp.status {
 	case http.StatusNotModified:
+		if f.state == nil { // If-None-Match was not sent
+			return l, resp.problem()
+		}
 	case http.StatusNotFound:
 		f.state, f.etag = nil, ""
 		return l, fmt.Errorf("flow %s: %w", f.Flow, ErrNoFlow)
@@ -149,7 +152,6 @@ func (f *Follower) look(ctx context.Context) (Look, error) {
 	return l, nil
 }
 
-// response is a response of the server.
 type response struct {
 	status int
 	text   string // of the status line

@@ -117,6 +117,7 @@ func TestFollower_Looks(t *testing.T) {
 		err               string // part of the error's text
 	}{
 		{"no flow", missing, missing, "", "", "does not exist"},
+		{"unchanged without a snapshot before", missing, unchanged, "", "", "304"},
 		{"an older server", reply{405, "", ""}, first, "", passed, ""},
 		{"unchanged", missing, unchanged, `"1"`, passed, ""},
 		{"a stale region", reply{200, "", `{"at":9,"regions":{"one":{"state":"stale","heard":5}}}`}, unchanged, `"1"`, pending, ""},
@@ -166,7 +167,7 @@ func TestFollower_Looks(t *testing.T) {
 			if err != nil {
 				text = err.Error()
 			}
-			if result != s.result || match != s.match || (err != nil) != (s.err != "") || !strings.Contains(text, s.err) || errors.Is(err, gate.ErrNoFlow) != (a == nil) {
+			if result != s.result || match != s.match || (err != nil) != (s.err != "") || !strings.Contains(text, s.err) || errors.Is(err, gate.ErrNoFlow) != (s.err == "does not exist") {
 				t.Errorf("%s: %q, %v; If-None-Match is %q", s.name, result, err, match)
 			}
 			switch {

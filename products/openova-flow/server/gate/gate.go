@@ -237,7 +237,6 @@ func (d *decision) endedBefore(id string) bool {
 	return d.before(cmp.Or(d.state.facts[id].node.EndedAt, d.view.Since(id)))
 }
 
-// inRegion reports whether a node is in Ask.Region.
 func (d *decision) inRegion(f *facts) bool {
 	return d.ask.Region == "" || f.node.Region == d.ask.Region
 }

@@ -390,7 +390,6 @@ func TestGate_OldFailures(t *testing.T) {
 	}
 }
 
-// A failure that is rolled back and retried is not final.
 func TestGate_FailureIsRetried(t *testing.T) {
 	for _, tt := range []struct {
 		end, result string

@@ -111,7 +111,6 @@ func (r *Repository) onBranch(commit, branch string) bool {
 	return have != ""
 }
 
-// anyLine reports whether fits is true for one of the lines.
 func anyLine(lines string, fits func(string) bool) bool {
 	for line := range strings.Lines(lines) {
 		if fits(strings.TrimSpace(line)) {

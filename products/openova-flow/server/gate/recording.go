@@ -76,7 +76,7 @@ func (f *Follower) Record(ctx context.Context, limit int) (*Recording, error) {
 	return r, nil
 }
 
-// recordPages gets all messages up to the newest one at the time of the first answer.
+// recordPages gets the messages, at least up to the newest one at the time of the first answer.
 func (f *Follower) recordPages(ctx context.Context, r *Recording, limit int) error {
 	var until, after int64
 	for size := 0; ; {

@@ -30,7 +30,6 @@ func (c *Collector) Families() []prom.Family {
 		}})
 }
 
-// seconds converts milliseconds to seconds, the unit of metrics.
 func seconds(ms int64) float64 { return float64(ms) / 1000 }
 
 func ofRegions(flows func() []*measures) []prom.Family {

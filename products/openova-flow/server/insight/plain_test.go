@@ -566,7 +566,6 @@ func (p *plain) problems() []plainProblem {
 	return all
 }
 
-// missingNeed returns the first missing need.
 func (p *plain) missingNeed(id string) string {
 	j := p.nodes[id].Meta.Judgement
 	for _, d := range append(slices.Clone(j.Named), p.needs(id)...) {

@@ -180,7 +180,6 @@ type search struct {
 	left   int // remaining steps of this walk
 }
 
-// start begins a walk at from.
 func (v *search) start(from []int32) {
 	v.walk++
 	v.left = v.steps

@@ -25,7 +25,6 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// binary is the built program.
 var binary struct {
 	once sync.Once
 	path string
@@ -92,7 +91,6 @@ func (p *program) wait() error {
 	}
 }
 
-// metric returns a sample of /metrics as text.
 func metric(t *testing.T, url, name string) string {
 	t.Helper()
 	_, body := get(t, http.DefaultClient, url+"/metrics")

@@ -43,7 +43,7 @@ var claimedRegions = []string{"fsn1", "hel1"}
 // clusterOf returns the identity of the cluster with the claim on a region of a flow.
 func clusterOf(flow, region string) string { return "uid-" + region + "-of-" + canary(flow) }
 
-// canary returns a string that each planted node of a flow and the clusters of its claims have, and nothing else.
+// canary returns a string that the planted content of a flow and the clusters of its claims have, and nothing else.
 func canary(flow string) string { return canaries[flow] }
 
 var canaries = func() map[string]string {
@@ -92,7 +92,6 @@ var regions = []region{
 var serverRoutes = []string{"/", "/ as a browser", "/healthz", "/readyz", "/metrics", "/sign-in", "/sign-out", "/favicon.svg", "/no-such-file",
 	"/v1/me", "/v1/flows", "/v1/stream", "/v1/nothing"}
 
-// flowRoutes are about one flow.
 var flowRoutes = []string{"{flow}", "{flow}/events", "{flow}/snapshot", "{flow}/stream", "{flow}/rollouts", "{flow}/revisions", "{flow}/problems", "{flow}/regions/{region}",
 	"{flow}/regions", "{flow}/nothing", "/v1/stream?flow={flow}", "/v1/stream?flow=own&flow={flow}"}
 
@@ -145,7 +144,6 @@ func (q *request) mayChange() bool {
 	return strings.HasPrefix(q.route, "{flow}") && slices.Contains([]string{"POST", "PUT", "DELETE"}, q.method)
 }
 
-// cells returns the whole matrix.
 func cells() []*request {
 	var all []*request
 	add := func(q request, parts ...string) {

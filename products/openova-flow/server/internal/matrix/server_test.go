@@ -55,7 +55,6 @@ type server struct {
 	foreign      map[string][]string // results of foreignElements for planted flows, by caller and flow
 }
 
-// answer is a response.
 type answer struct {
 	status int
 	header http.Header
@@ -188,7 +187,6 @@ func readStream(in *bufio.Reader) string {
 	}
 }
 
-// asAdmin makes a request as the admin of all flows.
 func (s *server) asAdmin(method, target, contentType, body string) answer {
 	s.t.Helper()
 	return s.send(method, target, []string{"Authorization: Bearer " + tokens[adminOfAll], "Content-Type: " + contentType}, body)

@@ -135,7 +135,6 @@ func makeWriteShapes() []*writeShape {
 	return all
 }
 
-// body returns the body of a POST to a flow.
 func (w *writeShape) body(flow string) string {
 	var lines []string
 	for _, m := range w.messages {

@@ -22,7 +22,6 @@ func Events[T any](t testing.TB, name string) []T {
 	return decode[T](t, data+"recordings/"+name+".jsonl")
 }
 
-// decode decodes the JSON values in a file.
 func decode[T any](t testing.TB, file string) []T {
 	t.Helper()
 	text, err := os.ReadFile(file)

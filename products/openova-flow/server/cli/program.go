@@ -113,7 +113,7 @@ func parseFlags(fs *flag.FlagSet, args []string, stderr io.Writer) error {
 	return err
 }
 
-// version returns the release version, or the version that the Go toolchain recorded.
+// version returns the release version, else the version that the Go toolchain recorded, else dev.
 func (p Program) version() string {
 	if p.Version != "" {
 		return p.Version

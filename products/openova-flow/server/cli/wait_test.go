@@ -7,7 +7,6 @@ import (
 	"testing"
 )
 
-// TestWait_JSONWithoutAnswerHasEmptyLists waits at a server that does not answer.
 func TestWait_JSONWithoutAnswerHasEmptyLists(t *testing.T) {
 	var out strings.Builder
 	err := Program{}.Run(t.Context(), []string{"wait", "--url=http://127.0.0.1:1", "--flow=F", "--timeout=1ms", "--output=json"}, env(), &out, io.Discard)

@@ -180,7 +180,7 @@ func TestAccess_EachCallerOnEachRoute(t *testing.T) {
 		{"GET", "/v1/nothing", but(404, list{"nobody": 404})},
 		{"POST", "/v1/flows/F/events", but(400, list{"reader": 403, "only-f": 403})}, // permissions are checked before the body
 		{"POST", "/v1/flows/other/events", but(400, list{"reader": 403, "only-f": 403, "of-r1": 403, "of-r2": 403, "admin-r1": 403})},
-		{"PUT", "/v1/flows/F/regions/r1", but(415, list{"reader": 403, "only-f": 403, "of-r2": 403})}, // permissions are checked before the body
+		{"PUT", "/v1/flows/F/regions/r1", but(415, list{"reader": 403, "only-f": 403, "of-r2": 403})},
 		{"PUT", "/v1/flows/F/regions/r1%2Fa", but(415, list{"reader": 403, "only-f": 403, "of-r1": 403, "of-r2": 403, "admin-r1": 403})},
 		{"PUT", "/v1/flows/other/regions/r1", but(415, list{"reader": 403, "only-f": 403, "of-r1": 403, "of-r2": 403, "admin-r1": 403})},
 		{"DELETE", "/v1/flows/none", but(204, list{"reader": 403, "only-f": 403, "of-r1": 403, "of-r2": 403, "admin-r1": 403})},

@@ -98,7 +98,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, g *auth.Grant, f
 	if w.Header().Get(headerIncarnation) == "" {
 		w.Header().Set(headerIncarnation, s.hub.Incarnation(flowID))
 	}
-	if p.Status == http.StatusForbidden { // noteDenial has logged it
+	if p.Status == http.StatusForbidden { // a denial: noteDenial logs it
 		writeProblem(w, p)
 		return
 	}

@@ -110,7 +110,7 @@ func TestStreamMany_RefusedRequests(t *testing.T) {
 	}
 }
 
-// TestStreamMany_SelectionsExcludeNoOtherCaller has one caller follow many selections, and another caller one more.
+// TestStreamMany_SelectionsExcludeNoOtherCaller has one caller follow many selections before others follow theirs.
 func TestStreamMany_SelectionsExcludeNoOtherCaller(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "")
 	open := func(caller entry, path string) int {
@@ -187,7 +187,7 @@ func gunzip(t *testing.T, a answer) string {
 	return string(body)
 }
 
-// TestStreamMany_LargeStartArrivesWholeAndInOrder starts a stream with thousands of small frames and some large ones, read slowly in pieces of any size.
+// TestStreamMany_LargeStartArrivesWholeAndInOrder starts a stream with thousands of small frames and some large ones.
 func TestStreamMany_LargeStartArrivesWholeAndInOrder(t *testing.T) {
 	onBothWriters(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})

@@ -81,7 +81,7 @@ func testStreamsEndWithTheirCredential(t *testing.T, mode string) {
 	}
 }
 
-// TestRevoked_StuckSubscriberIsDisconnected: a stream that is stuck in a write ends at once, long before its write timeout.
+// TestRevoked_StuckSubscriberIsDisconnected: a stream that is stuck in a write ends long before its write timeout.
 func TestRevoked_StuckSubscriberIsDisconnected(t *testing.T) {
 	onBothWriters(t, testStuckRevokedSubscriberIsDisconnected)
 }

@@ -93,7 +93,6 @@ func parse(m *decoded, flowID, s string, from origin) (spaced bool, err error) {
 	return spaced, err
 }
 
-// decoder decodes the objects of the contract.
 type decoder struct {
 	scanner
 	flowID string
@@ -231,7 +230,6 @@ func bitIndex(bit int) int {
 	return i
 }
 
-// part decodes one of the fields that the type of m uses.
 func (d *decoder) part(m *Message, bit int) error {
 	if bit == hasFlow {
 		m.Flow = new(Instance)
@@ -259,7 +257,6 @@ func (d *decoder) part(m *Message, bit int) error {
 	}
 }
 
-// element decodes one element of an array that the type of m uses.
 func (d *decoder) element(m *Message, bit int) error {
 	switch bit {
 	case hasNodes:

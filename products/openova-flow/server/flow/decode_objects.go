@@ -240,7 +240,6 @@ type keyed[T any] struct {
 	value T
 }
 
-// keySeen records which parts of a relationship's key were present.
 type keySeen struct{ from, to, typ bool }
 
 func (s keySeen) missing() error {
@@ -255,7 +254,6 @@ func (s keySeen) missing() error {
 	return nil
 }
 
-// keyField decodes one part of a relationship's key.
 func (d *decoder) keyField(name string, key *RelKey, seen *keySeen) (err error) {
 	switch name {
 	case "fromId":
@@ -371,7 +369,6 @@ func (d *decoder) wrong(want string) error {
 	return refuse("", "must be "+want+", not "+got)
 }
 
-// quoteShort quotes input for an error message, and shortens it.
 func quoteShort(s string) string {
 	const most = 60
 	if len(s) > most {

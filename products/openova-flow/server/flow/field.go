@@ -75,7 +75,6 @@ func (w *walk) is(c byte) bool {
 	return true
 }
 
-// key scans a key and the colon after it.
 func (w *walk) key() (string, bool) {
 	text := w.value()
 	return Text(text), text != "" && text[0] == '"' && w.is(':')

@@ -67,7 +67,6 @@ type object struct {
 	seen map[string]struct{} // its keys, if it has more than manyKeys
 }
 
-// begin reads the opening brace of an object.
 func (p *scanner) begin() (object, error) {
 	if p.peek() != '{' {
 		return object{}, p.unexpected("an object")
@@ -140,7 +139,6 @@ func (p *scanner) remember(key string, o *object) error {
 	return nil
 }
 
-// beginArray reads the opening bracket of an array.
 func (p *scanner) beginArray() error {
 	if p.peek() != '[' {
 		return p.unexpected("an array")

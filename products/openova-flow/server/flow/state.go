@@ -176,7 +176,6 @@ func (s *State) putNode(n Node) {
 	s.countContains(v, 1)
 }
 
-// count adds delta to the number of nodes with a status.
 func (s *State) count(status string, delta int) {
 	n := s.statuses[status] + delta
 	if n == 0 {

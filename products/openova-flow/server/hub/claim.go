@@ -65,7 +65,7 @@ func (h *Hub) admitsClaim(q record.Claim) error {
 	return nil
 }
 
-// claim applies a claim. h.order and t.mu are held.
+// h.order and t.mu are held.
 func (t *topic) claim(c change) (claims.Lease, error) {
 	lease, err := t.claimed.Claim(c.Claim, c.at, c.birth)
 	if err != nil {
@@ -95,7 +95,7 @@ func (t *topic) renewed(now int64) {
 	t.renewedAt = now
 }
 
-// replaceClaims replaces all claims. h.order and t.mu are held.
+// h.order and t.mu are held.
 func (t *topic) replaceClaims(s claims.Set) {
 	t.claimed.Set = s
 	t.claimsChanged()
@@ -159,7 +159,6 @@ func (h *Hub) Regions(flowID string) (data []byte, incarnation string, err error
 // regionsFor is how long readers share a regions frame, in milliseconds: after a change all of them need one at once.
 const regionsFor = 100
 
-// regionsFrame is an encoded regions frame.
 type regionsFrame struct {
 	rev, at int64
 	data    []byte // the JSON alone

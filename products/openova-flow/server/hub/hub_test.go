@@ -197,7 +197,6 @@ func TestHub_DeletedFlowsFreeTheirMemory(t *testing.T) {
 	}
 }
 
-// heap returns the number of live bytes.
 func heap() int64 {
 	runtime.GC()
 	runtime.GC()

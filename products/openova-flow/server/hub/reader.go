@@ -224,7 +224,6 @@ type Waiter struct {
 	waits bool
 }
 
-// waiters are the waiters of one source.
 type waiters struct {
 	mu   sync.Mutex
 	list []*Waiter
@@ -252,7 +251,6 @@ func (l *waiters) remove(w *Waiter) {
 // fewWaiters is how many waiters the goroutine of a change wakes itself. More are woken by another goroutine, so that ingest does not wait.
 const fewWaiters = 16
 
-// wake wakes all waiters.
 func (l *waiters) wake() {
 	l.mu.Lock()
 	list := l.list

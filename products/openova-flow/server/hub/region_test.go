@@ -112,7 +112,6 @@ func TestReader_RegionsReachEveryReader(t *testing.T) {
 	readers.Wait()
 }
 
-// applyFrame applies a frame to the known regions.
 func applyFrame(t *testing.T, known map[string]map[string]claims.Region, prefix, frame string) {
 	_, rest, found := strings.Cut(frame, "event: ")
 	if !found {

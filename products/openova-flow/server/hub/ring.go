@@ -81,13 +81,11 @@ func (r *ring) room(n int) *segment {
 	return &segment{buf: make([]byte, 0, max(size, n))}
 }
 
-// has reports whether there is an entry with a sequence number.
 func (r *ring) has(seq int64) bool {
 	_, found := slices.BinarySearchFunc(r.live(), seq, func(e entry, seq int64) int { return cmp.Compare(e.seq, seq) })
 	return found
 }
 
-// after returns the entries with sequence numbers above seq.
 func (r *ring) after(seq int64) []entry {
 	live := r.live()
 	return live[sort.Search(len(live), func(i int) bool { return live[i].seq > seq }):]

@@ -90,7 +90,6 @@ func (s *selections) store(t *topic) {
 	t.hub.topics.Store(t.id, t)
 }
 
-// wake wakes the waiting readers of all selections.
 func (s *selections) wake() {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -110,7 +109,6 @@ func (s *selection) leave() {
 	}
 }
 
-// each calls f with the topics of the selection.
 func (s *selection) each(f func(*topic)) {
 	if s.Flows != nil {
 		for _, id := range s.Flows {

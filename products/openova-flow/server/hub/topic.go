@@ -58,7 +58,6 @@ func newTopic(h *Hub, id string) *topic {
 	return &topic{id: id, hub: h, incarnation: record.NoIncarnation}
 }
 
-// topic returns the topic of a flow, or nil if there is none.
 func (h *Hub) topic(flowID string) *topic {
 	if t, ok := h.topics.Load(flowID); ok {
 		return t.(*topic)
@@ -114,7 +113,6 @@ func (h *Hub) unlock(t *topic) {
 	}
 }
 
-// release removes a topic that is empty.
 func (h *Hub) release(t *topic) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -222,10 +220,8 @@ func (t *topic) forget(e entry) {
 	t.past.ApplyAgain(string(e.text()))
 }
 
-// emptyState is the state before the first message.
 func (t *topic) emptyState() *flow.State { return flow.NewState(t.id, t.state.Arrival()) }
 
-// netEffect reduces the nodes that a batch put and deleted to its net effect.
 func (t *topic) netEffect(put []flow.Node, deleted []string) ([]flow.Node, []string) {
 	if len(put) == 1 && len(deleted) == 0 {
 		return put, nil

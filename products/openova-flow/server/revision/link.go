@@ -14,7 +14,6 @@ type Links struct {
 
 var errTemplate = errors.New("not an https URL with the placeholder {commit} in its path; the other placeholders are {host} and {path}")
 
-// linksOfHosts are the templates of known hosts.
 var linksOfHosts = map[string]string{
 	"github.com":    "https://{host}/{path}/commit/{commit}",
 	"gitlab.com":    "https://{host}/{path}/-/commit/{commit}",
@@ -37,7 +36,6 @@ func ParseLinks(template string) (Links, error) {
 	return Links{template}, nil
 }
 
-// hostSyntax is what the host of a repository may be.
 var hostSyntax = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$`)
 
 func fill(template, host, path, commit string) string {

@@ -172,7 +172,6 @@ func (t *Tracker) resumeRevision(saved SavedRevision, m Memory) {
 	}
 }
 
-// resumeNode restores the source, Kustomization or release of a node.
 func (t *Tracker) resumeNode(n *flow.Node, m Memory) {
 	f := ReadFacts(n)
 	switch {

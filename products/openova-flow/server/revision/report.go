@@ -249,7 +249,6 @@ func (r *tracked) next() (id string) {
 	return id
 }
 
-// region describes a part.
 func (t *Tracker) region(p *part) Region {
 	g := Region{Region: p.region, SourceID: p.source, FirstSeenAt: p.firstSeen}
 	for _, c := range p.changes[:min(listReleases, len(p.changes))] {

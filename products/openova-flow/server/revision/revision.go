@@ -313,7 +313,6 @@ func (t *Tracker) removePast(r *tracked, s *source, at int64) {
 	}
 }
 
-// drop removes a part of a revision.
 func (t *Tracker) drop(r *tracked, source string) {
 	if p := r.parts[source]; p != nil {
 		delete(r.parts, source)
@@ -346,7 +345,6 @@ const (
 	sourceBytes, kustBytes, releaseBytes int64 = 600, 450, 350
 )
 
-// size is about how much memory a revision takes.
 func (r *tracked) size() int64 {
 	n := 400 + int64(len(r.key)+len(r.revision)+len(r.origin)+len(r.source.URL)+len(r.source.Ref)+len(r.source.Name)+len(r.source.Namespace))
 	for _, p := range r.parts {
@@ -355,7 +353,6 @@ func (r *tracked) size() int64 {
 	return n
 }
 
-// size is about how much memory a part takes.
 func (p *part) size() int64 {
 	n := int64(partBytes)
 	if p.ended != nil {
@@ -393,7 +390,6 @@ func (t *Tracker) change(p *part, r *release) {
 	r.part = p
 }
 
-// removeChange removes a release from the changes of its part.
 func (t *Tracker) removeChange(r *release) {
 	if p := r.part; p != nil {
 		if i, found := find(p.changes, r.id); found {

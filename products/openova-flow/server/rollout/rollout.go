@@ -87,7 +87,6 @@ type track struct {
 	container          bool
 }
 
-// openRollout is the rollout that has not ended.
 type openRollout struct {
 	Rollout
 	index   map[string]int // member by node id
@@ -400,7 +399,6 @@ func (t *Tracker) end() {
 	}
 }
 
-// bytes returns the approximate memory of a rollout.
 func (r *Rollout) bytes() (n int64) {
 	for i := range r.Members {
 		n += r.Members[i].bytes()

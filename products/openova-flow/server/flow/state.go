@@ -61,7 +61,7 @@ func (s *State) reset() {
 	s.leaves = rollup{}
 }
 
-// Apply folds one message. Messages come from Decode, for the same flow, or from this package's constructors.
+// Apply folds one valid message of this flow.
 func (s *State) Apply(m *Message) {
 	switch m.Type {
 	case TypeSnapshot:

@@ -97,7 +97,7 @@ func (c *Cluster) Apply(ev Event) ([]Change, error) {
 	}
 	switch ev.Type {
 	case Deleted:
-		return c.rollUp(c.remove(o.key)), nil
+		return c.rollUp(append(c.remove(o.key), c.setArtifact(o.key, artifact{})...)), nil
 	case Added, Modified:
 	default:
 		return nil, fmt.Errorf("invalid event type %q; allowed: ADDED, MODIFIED, DELETED", ev.Type)
@@ -107,15 +107,13 @@ func (c *Cluster) Apply(ev Event) ([]Change, error) {
 	}
 	c.now = seen(ev.At, o)
 	var changes []Change
-	if o.kind != kindHelmRelease && o.kind != kindKustomization {
-		changes = c.setArtifact(o.key, readArtifact(o, c.artifacts[o.key]))
-	}
 	if o.kind != kindHelmChart {
-		more, err := c.set(o)
-		if err != nil {
+		if changes, err = c.set(o); err != nil {
 			return nil, err
 		}
-		changes = append(more, changes...)
+	}
+	if o.kind != kindHelmRelease && o.kind != kindKustomization {
+		changes = append(changes, c.setArtifact(o.key, readArtifact(o, c.artifacts[o.key]))...)
 	}
 	return c.rollUp(changes), nil
 }
@@ -200,11 +198,11 @@ func (c *Cluster) seed(o object) *entry {
 	return newEntry()
 }
 
-// remove deletes an object. A receiver drops its edges with the node, so those that its dependents still have are sent again.
+// remove deletes an entry. A receiver drops its edges with the node, so those that its dependents still have are sent again.
 func (c *Cluster) remove(k key) []Change {
 	e := c.entries[k]
 	if e == nil {
-		return c.setArtifact(k, artifact{})
+		return nil
 	}
 	delete(c.entries, k)
 	c.count(e, -1)
@@ -224,7 +222,6 @@ func (c *Cluster) remove(k key) []Change {
 	if k.kind == kindArtifactGenerator {
 		changes = append(changes, c.setGenerated(k, nil)...)
 	}
-	changes = append(changes, c.setArtifact(k, artifact{})...)
 	return append(changes, c.countKind(k.kind, -1)...)
 }
 

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
 // artifact returns a HelmChart or a source with a Ready condition.
@@ -189,6 +190,32 @@ func TestArtifact_CreatedAgainHasNoEarlierResult(t *testing.T) {
 	if after := chartOf(t, w, "fsn1/bp-a"); before != "bp-a@1.0.0 False/Failed rev-1" || after != "bp-a@1.0.0 Unknown/Progressing rev-1" {
 		t.Errorf("the chart is %s, created again %s", before, after)
 	}
+}
+
+// TestSource_CreatedAgainKeepsItsUsersCurrent: between two lists a source was deleted and created again, so no deletion was delivered.
+func TestSource_CreatedAgainKeepsItsUsersCurrent(t *testing.T) {
+	fleet := func(uid, revision string) *unstructured.Unstructured {
+		u := set(artifact(t, "GitRepository", "flux-system", "fleet", "True", "Succeeded"), revision, "status", "artifact", "revision")
+		return set(u, uid, "metadata", "uid")
+	}
+	w := newWorld(t)
+	w.put(fleet("1", "main@sha1:1"))
+	k := kustomization(t, 1, "main@sha1:1", "main@sha1:1", cond{"Ready", "True", "ReconciliationSucceeded", "", 1, 1})
+	w.put(set(k, map[string]any{"kind": "GitRepository", "name": "fleet"}, "spec", "sourceRef"))
+	changes := w.put(fleet("2", "main@sha1:2"))
+	if j := judgements(t, w.must("fsn1/Kustomization/flux-system/apps"))[0]; j["state"] != "waiting" {
+		t.Errorf("the judgement is %v, want a wait for revision 2", j)
+	}
+	for _, c := range changes {
+		if c.Node != nil && c.Node.ID == "fsn1/Kustomization/flux-system/apps" && judgements(t, *c.Node)[0]["state"] != "waiting" {
+			t.Errorf("meanwhile it is sent as %s", c.Node.JSON())
+		}
+	}
+	nodes, edges := w.State()
+	whole := flow.NewState("bootstrap", 0)
+	whole.Apply(flow.UpsertNodes(nodes...))
+	whole.Apply(flow.UpsertRels(edges...))
+	sameState(t, w.held, whole)
 }
 
 // TestArtifact_ChartByNameBeforeLabel: the chart with the default name takes precedence over one with a label, which anybody may set.

@@ -20,8 +20,8 @@ const (
 // kept until it is wrong by more than five seconds, so that it does not change with small errors of measurement. A new value of at most five seconds counts
 // as 0. Its methods may be called from any goroutine.
 type Offset struct {
-	// Changed is called with each new value, one call at a time, while other calls of Offset's methods wait. It must not call Offset. Set it before any
-	// method is called.
+	// Changed is called with each new value, one call at a time, while other calls of Offset's methods wait. It must not call Offset. Set it before the
+	// first answer and before Resume.
 	Changed func(time.Duration)
 
 	mu              sync.Mutex

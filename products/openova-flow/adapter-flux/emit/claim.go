@@ -18,7 +18,6 @@ func (r *runner) claimDue(now time.Time, outdated bool) bool {
 	return r.cfg.ClusterUID != "" && !now.Before(r.claimAt) && (r.lease == "" || !outdated)
 }
 
-// claim makes or renews the claim of the region.
 func (r *runner) claim() {
 	var lease string
 	var a answer

@@ -58,7 +58,6 @@ func newClient(cfg Config) *client {
 	}
 }
 
-// answer is a response of the server.
 type answer struct {
 	status      int
 	incarnation string
@@ -86,7 +85,6 @@ func (p *problem) cut() {
 	}
 }
 
-// claim requests the lease of the region.
 func (c *client) claim(ctx context.Context, region, cluster string, ttl time.Duration) (lease string, a answer, err error) {
 	body, _ := json.Marshal(map[string]any{"cluster": cluster, "ttlSeconds": int64(ttl / time.Second)}) // a string and a number always marshal
 	h := http.Header{"Content-Type": {"application/json"}}
@@ -257,7 +255,6 @@ func newTransport(pool *x509.CertPool) *http.Transport {
 	return t
 }
 
-// close closes idle connections.
 func (c *client) close() {
 	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()

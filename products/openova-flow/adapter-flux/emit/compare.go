@@ -11,7 +11,6 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// state returns the folded state of the part.
 func (p part) state() *regionState {
 	m := newRegionState()
 	for _, n := range p.nodes {

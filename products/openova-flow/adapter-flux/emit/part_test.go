@@ -8,7 +8,6 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// ownNodes returns the nodes of a region.
 func ownNodes(region string, nodes []flow.Node) []flow.Node {
 	return slices.DeleteFunc(slices.Clone(nodes), func(n flow.Node) bool { return n.Region != region })
 }

@@ -19,7 +19,6 @@ func (k key) String() string {
 	return k.rel.FromID + " " + string(k.rel.Type) + " " + k.rel.ToID
 }
 
-// change is one change of one node or relationship.
 type change struct {
 	key  key
 	json string    // the element's JSON; empty: deletion

@@ -168,7 +168,6 @@ func (r *runner) distrust(cause string) {
 	r.with((*outbox).distrust)
 }
 
-// post sends a batch and processes the answer.
 func (r *runner) post(b *batch) {
 	if b.n != 0 {
 		r.metrics.retries.Inc()

@@ -57,7 +57,6 @@ func (r *region) node(name, status string, meta map[string]any) flow.Node {
 	return n
 }
 
-// fold applies changes to the region.
 func (r *region) fold(changes ...mapping.Change) []mapping.Change {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -114,7 +113,6 @@ type rig struct {
 	done   chan error
 }
 
-// logLines collects the log.
 type logLines struct {
 	mu    sync.Mutex
 	lines []string
@@ -157,7 +155,6 @@ func newRig(t *testing.T, b backend, options ...func(*Config)) *rig {
 	return g
 }
 
-// run starts the emitter.
 func (g *rig) run() {
 	ctx, end := context.WithCancel(context.Background())
 	g.end, g.done = end, make(chan error, 1)
@@ -171,7 +168,6 @@ func (g *rig) lead() {
 	g.run()
 }
 
-// stop ends Run and returns its error.
 func (g *rig) stop() error {
 	g.end()
 	return <-g.done

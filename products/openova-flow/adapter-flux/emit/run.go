@@ -254,7 +254,6 @@ func (r *runner) emitterHeader(n int64) string {
 	return fmt.Sprintf("%s;epoch=%d;n=%d", r.cfg.Name, r.term.epoch, n)
 }
 
-// succeeded records a successful answer.
 func (r *runner) succeeded() {
 	r.attempt, r.notBefore, r.byServer = 0, time.Time{}, false
 	r.metrics.success.Set(float64(time.Now().UnixMilli()) / 1000)

@@ -197,7 +197,6 @@ func (s *fakeServer) full(messages []*flow.Message, w http.ResponseWriter) bool 
 	return false
 }
 
-// parseEmitter parses the Flow-Emitter header.
 func parseEmitter(v string) (name string, epoch, n int64) {
 	name, rest, _ := strings.Cut(v, ";")
 	if _, err := fmt.Sscanf(rest, "epoch=%d;n=%d", &epoch, &n); err != nil {

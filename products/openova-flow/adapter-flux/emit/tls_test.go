@@ -21,7 +21,6 @@ import (
 	"time"
 )
 
-// authority is a certificate authority.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -79,7 +78,6 @@ func serve(t *testing.T, cert tls.Certificate) *httptest.Server {
 	return s
 }
 
-// ask sends a request over real sockets.
 func ask(c *client) error {
 	_, _, err := c.snapshot(context.Background(), "", "")
 	if err != nil {

@@ -30,7 +30,6 @@ func (c Config) KustomizationID(namespace, name string) string {
 	return c.Region + "/Kustomization/" + namespace + "/" + name
 }
 
-// id is the node id of an object.
 func (c Config) id(k key) string {
 	if k.kind == kindHelmRelease {
 		return c.ReleaseID(k.namespace, k.name)

@@ -46,7 +46,6 @@ func controllerName(lease string) (name, shard string, sharded bool) {
 	return name, shard, sharded
 }
 
-// kindsOf returns the kinds that a controller works on.
 func kindsOf(controller string) []string {
 	var kinds []string
 	for _, kind := range slices.Sorted(maps.Keys(controllerOf)) {

@@ -91,7 +91,6 @@ func commonMeta(o object, ready condition) map[string]any {
 	return m
 }
 
-// put sets a value unless it is the zero value of its type.
 func put[T comparable](m map[string]any, name string, v T) {
 	var zero T
 	if v != zero {

@@ -50,7 +50,6 @@ func FuzzMapping(f *testing.F) {
 	})
 }
 
-// substitutes are the values that an edit can set.
 var substitutes = []any{
 	nil, "", "x", int64(-1), int64(1 << 60), 1.5, true, []any{}, []any{nil, "x"}, map[string]any{}, map[string]any{"name": "x"},
 	"True", "False", "Unknown", "Progressing", "DependencyNotReady", "2026-03-01T12:07:00Z", "0001-01-01T00:00:00Z",

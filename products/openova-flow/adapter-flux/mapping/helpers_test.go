@@ -23,7 +23,6 @@ var day = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func sec(n int) string   { return day.Add(time.Duration(n) * time.Second).Format(time.RFC3339) }
 func ms(n int) flow.Time { return flow.At(day.Add(time.Duration(n) * time.Second).UnixMilli()) }
 
-// cond is a condition in the table tests.
 type cond struct {
 	kind, status, reason, message string
 	at                            int

@@ -88,7 +88,6 @@ type facts struct {
 	explained explanation // cache of read
 }
 
-// judge returns the judgement of the object at an instant.
 func (f *facts) judge(c *clock) judgement {
 	j := f.state(c)
 	if f.remote != "" {
@@ -423,7 +422,7 @@ func short(revision string) string {
 	return revision
 }
 
-// duration returns a duration field of a spec, in milliseconds.
+// duration returns a duration field of a spec, in milliseconds; fallback if it is absent, invalid or not positive.
 func duration(f fields, name string, fallback int64) int64 {
 	d, err := time.ParseDuration(f.string(name))
 	if err != nil || d <= 0 {

@@ -14,7 +14,6 @@ type failure struct {
 	revision        string
 }
 
-// is reports whether there is a failure.
 func (f failure) is() bool { return f.reason != "" }
 
 // remember carries over facts of earlier versions of the object. at is when this version was seen.

@@ -67,7 +67,6 @@ func (f fields) int(name string) (int64, bool) {
 	return 0, false
 }
 
-// time reads an RFC 3339 instant.
 func (f fields) time(name string) flow.Time {
 	t, err := time.Parse(time.RFC3339Nano, f.string(name))
 	if err != nil {
@@ -83,7 +82,6 @@ type condition struct {
 	generation              int64     // observedGeneration, 0 when it is absent
 }
 
-// conditions are the entries of status.conditions by type.
 type conditions map[string]condition
 
 func (c conditions) is(name string) bool { return c[name].status == "True" }
@@ -120,7 +118,6 @@ func identify(u *unstructured.Unstructured) (object, error) {
 	return o, nil
 }
 
-// parse reads the fields that all Flux objects have in common.
 func parse(u *unstructured.Unstructured) (object, error) {
 	o, err := identify(u)
 	if err != nil {
@@ -182,7 +179,6 @@ func (o object) stalled() bool { return o.conditions.is("Stalled") && !o.conditi
 // maxMessage is the limit for a condition's message in a node, in bytes.
 const maxMessage = 4 << 10
 
-// clip cuts a message at maxMessage bytes, between two characters.
 func clip(s string) string { return cut(s, maxMessage) }
 
 // cut returns at most n bytes of s, cut between two characters.

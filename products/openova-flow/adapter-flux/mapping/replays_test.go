@@ -31,7 +31,6 @@ func wantStates(t *testing.T, v *insight.View, want map[string]string) {
 	}
 }
 
-// problem returns the problem with this root.
 func problem(t *testing.T, v *insight.View, root string) insight.Problem {
 	t.Helper()
 	all := v.Problems()

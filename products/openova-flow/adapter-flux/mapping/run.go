@@ -6,7 +6,7 @@ import "github.com/openova-io/openova/products/openova-flow/server/flow"
 type phase int
 
 const (
-	idle   phase = iota // none yet, or waiting for a dependency, a source or a value
+	idle   phase = iota // none yet, waiting for a dependency, a source or a value, or being deleted
 	acting              // it works on the object
 	done                // an action succeeded or failed
 )

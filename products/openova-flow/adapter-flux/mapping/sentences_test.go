@@ -143,7 +143,6 @@ func TestExplain_RecordedMessagesAndKnownReasons(t *testing.T) {
 
 var leftover = regexp.MustCompile(`/tmp/|\{\\?"`)
 
-// checkCause checks the properties of every cause.
 func checkCause(t *testing.T, c cause) {
 	t.Helper()
 	switch {

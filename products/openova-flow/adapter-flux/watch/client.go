@@ -24,7 +24,7 @@ type source struct {
 	outcome func(verb string, err error) // err is nil after a success
 }
 
-// listerWatcher returns s in the form for a reflector. client is the client of s.
+// listerWatcher returns s for a reflector. client is the client of s.
 func (s source) listerWatcher(client dynamic.Interface) cache.ListerWatcher {
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{ListWithContextFunc: s.list, WatchFuncWithContext: s.watch}, client)
 }

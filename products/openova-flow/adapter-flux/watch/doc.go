@@ -5,8 +5,7 @@
 // them and passes the changes on.
 //
 // A kind that the cluster does not serve yet, or that the credentials may not read, is retried until it can be watched. No response of an API
-// server ends the Watcher. A problem is logged when its class changes. While it lasts, Problems reports it for a required kind, and Info.Gaps has it
-// if only a change of the cluster ends it.
+// server ends the Watcher. A problem is logged when its class changes. Problems and Info.Gaps have those for a person.
 //
 // A Leader elects the process that reports its cluster.
 package watch

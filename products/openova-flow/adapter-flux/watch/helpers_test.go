@@ -29,7 +29,6 @@ const flowID = "F"
 
 var releases, charts = watch.Kinds[0], watch.Kinds[1]
 
-// logged collects log lines.
 type logged struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -85,7 +84,6 @@ func (s *sink) Put(changes []mapping.Change) {
 	}
 }
 
-// statuses returns the statuses of the nodes by id.
 func (s *sink) statuses() map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,7 +190,6 @@ func onServer(t *testing.T, config *rest.Config, change func(*watch.Config)) *ri
 	return start(t, client, discovery, change)
 }
 
-// server starts an API server that serves the kinds.
 func server(t *testing.T, kinds ...watch.Kind) *apitest.Server {
 	t.Helper()
 	s := apitest.New("cluster-1")

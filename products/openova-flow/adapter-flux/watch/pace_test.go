@@ -32,7 +32,6 @@ func (w without) Versions(_ context.Context, r schema.GroupVersionResource) ([]s
 	return []string{r.Version}, nil
 }
 
-// defaults sets the default periods.
 func defaults(c *watch.Config) {
 	c.FirstRetry, c.MaxRetry, c.Recheck, c.SettleAfter = 0, 0, 0, 0
 }

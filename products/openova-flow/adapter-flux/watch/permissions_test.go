@@ -314,7 +314,6 @@ func TestProblems_NameTheCauseOfAConnectionError(t *testing.T) {
 	}
 }
 
-// hasProblem reports whether a problem contains text.
 func hasProblem(r *rig, text string) bool {
 	return slices.ContainsFunc(r.watcher.Problems(), func(p string) bool { return strings.Contains(p, text) })
 }

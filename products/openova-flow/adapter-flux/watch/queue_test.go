@@ -82,7 +82,6 @@ func TestQueue_HandlesQueuedItemsAtTheEnd(t *testing.T) {
 	}
 }
 
-// versioned returns version i of an object.
 func versioned(name string, i int64) mapping.Event {
 	e := numbered(i)
 	e.Object.SetName(name)

@@ -74,7 +74,6 @@ type board struct {
 	wasComplete bool  // completed was called
 }
 
-// outcome records the result of a request.
 func (b *board) outcome(t *target, verb string, err error) {
 	p := problemOf(err, verb, t.kind, t.namespace)
 	if p == nil && err != nil {
@@ -120,7 +119,6 @@ func (b *board) identify(t *target, uid string) {
 	b.review()
 }
 
-// setDown records which of Flux's controllers are down.
 func (b *board) setDown(down []mapping.Controller) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -140,7 +138,7 @@ func (b *board) setDown(down []mapping.Controller) {
 	b.review()
 }
 
-// logProblem logs the target's problem if its class has changed.
+// logProblem updates the class of the target's problem, and logs the problem if the class has changed.
 func (b *board) logProblem(t *target) {
 	now, _ := t.problem()
 	if now.Class == t.class {

@@ -106,7 +106,7 @@ func (w *Watcher) ClusterUID() string {
 func (w *Watcher) Complete() <-chan struct{} { return w.board.complete }
 
 // Problems returns a sentence for each reason why a required kind is not watched, why an initial list is not folded yet, and why the cluster is not
-// identified yet. A problem of an optional kind is in Info.Gaps instead, if it lasts.
+// identified yet. A lasting problem of an optional kind is in Info.Gaps instead, except for the absence of an uncommon kind.
 func (w *Watcher) Problems() []string { return w.board.problems() }
 
 // Run watches until ctx ends, and pushes every version of every object to q. It returns when all its goroutines have ended. Call it once.

@@ -16,7 +16,6 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 )
 
-// clients are the clients of one cluster.
 type clients struct {
 	dynamic   dynamic.Interface
 	discovery watch.Discovery

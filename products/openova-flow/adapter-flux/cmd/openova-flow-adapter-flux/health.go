@@ -35,7 +35,6 @@ func newHealth(metrics prometheus.Gatherer, reasons ...func() []string) *health 
 	return h
 }
 
-// add adds a source of reasons.
 func (h *health) add(reason func() []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -15,8 +15,8 @@ const usage = `openova-flow-adapter-flux reports the Flux releases of a cluster 
         Without FLOW_SERVER_URL: shows these clusters, each as a region, on a page that this process serves on this
         machine. It needs only your own permissions to read. All namespaces, unless you name some.
   openova-flow-adapter-flux record [-o FILE] [--redact] [flags]
-        Writes every object version that the watch delivers as JSON lines, to stdout or FILE. --redact removes what
-        may be secret: values, substitutes, patches, annotations, and what messages quote of them.
+        Writes every object version that the watch delivers as JSON lines, to stdout or FILE. --redact removes
+        possible secrets: values, substitutes, patches, annotations, and quotes of these in messages.
   openova-flow-adapter-flux replay [--speed N|max] [--dry-run] [--rebase] [--stay] [flags] REGION=FILE...
         Replays recordings, each as a region, through the same mapping to the flow server, at N times the speed of
         the recording (default 1). FILE may be - for stdin. Exits when the server has confirmed everything.

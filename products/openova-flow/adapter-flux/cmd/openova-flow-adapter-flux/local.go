@@ -59,7 +59,6 @@ func (c config) perContext(server string, isSet func(flag string) bool) []config
 	return all
 }
 
-// regionOf returns the region key for the name of a context.
 func regionOf(context string) string {
 	key := strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(context), "-"), "-")
 	if key == "" {

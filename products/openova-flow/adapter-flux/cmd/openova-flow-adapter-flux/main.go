@@ -29,7 +29,6 @@ func main() {
 	}
 }
 
-// std has the streams of the process.
 type std struct {
 	in       io.Reader
 	out, err io.Writer

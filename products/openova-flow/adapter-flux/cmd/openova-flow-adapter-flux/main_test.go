@@ -44,7 +44,6 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// process is a running program.
 type process struct {
 	cmd     *exec.Cmd
 	out     *output
@@ -52,7 +51,6 @@ type process struct {
 	exitErr error         // set when ended is closed
 }
 
-// output collects what a process writes.
 type output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -108,7 +106,6 @@ func (p *process) terminate(t testing.TB) {
 	}
 }
 
-// wait waits for the end.
 func (p *process) wait(t testing.TB) {
 	t.Helper()
 	select {

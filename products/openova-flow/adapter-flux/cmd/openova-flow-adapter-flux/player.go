@@ -131,7 +131,6 @@ func (p *player) elapsed(t *tape) int64 {
 	return t.at - p.origin[p.group(t)]
 }
 
-// conversion returns the conversion of times in t to times of the replay.
 func (p *player) conversion(t *tape) recording.Rebase {
 	return recording.Rebase{Recorded: p.origin[p.group(t)], Start: p.start, Speed: p.speed}
 }

@@ -20,7 +20,6 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// replayConfig is a config with the flags of replay.
 type replayConfig struct {
 	config
 	speed  float64 // +Inf: without waiting

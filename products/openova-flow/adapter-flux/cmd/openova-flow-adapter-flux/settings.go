@@ -19,7 +19,6 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// config has the parsed settings.
 type config struct {
 	server         string
 	flowID         string

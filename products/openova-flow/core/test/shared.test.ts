@@ -182,6 +182,24 @@ describe("connectShared", () => {
     await settle();
   });
 
+  it("gives a later tab the same server clock, however old the last events are", async () => {
+    const { sharedWorker } = worker();
+    const first = tab(sharedWorker);
+    await settle();
+    const ahead = 700;
+    server.last.send(heartbeat(5, clock.time + ahead) + `event: regions\ndata: ${JSON.stringify({ at: clock.time + ahead, regions: {} })}\n\n` + frame(5, snapshot("a")));
+    for (let i = 0; i < 20; i++) {
+      await clock.advance(14_000);
+      server.last.send(heartbeat(5, clock.time + ahead));
+    }
+    await clock.advance(9000);
+    const second = tab(sharedWorker);
+    await settle();
+    expect([first, second].map((t) => t.store.now() - clock.time)).toEqual([ahead, ahead]);
+    for (const t of [first, second]) t.connection.close();
+    await settle();
+  });
+
   it("retries for a tab that joins after a 401, since the user may have signed in, and does not send it the old result", async () => {
     const { sharedWorker } = worker();
     server.answer = () => ({ status: 401 });

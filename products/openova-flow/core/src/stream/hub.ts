@@ -1,5 +1,6 @@
 import { connect, type Connection, type ConnectionState, type ConnectOptions, type StreamEvent } from "./sse.js";
 import { emptyState, fold, toSnapshot, type FlowState } from "../fold/state.js";
+import { ServerClock } from "./server-clock.js";
 import { webTimers, type Timers } from "./web.js";
 import { ALIVE_EVERY_MS, type HubMessage, type Port, type TabMessage } from "./port.js";
 
@@ -15,11 +16,13 @@ export class Hub {
   #state: FlowState;
   #seq = 0;
   #heartbeat: (StreamEvent & { readonly type: "heartbeat" }) | null = null;
-  #regions: StreamEvent | null = null;
+  #regions: (StreamEvent & { readonly type: "regions" }) | null = null;
+  readonly #server: ServerClock;
 
   constructor(options: HubOptions, send: (message: HubMessage) => void) {
     this.#send = send;
     this.#state = emptyState(options.flowId);
+    this.#server = new ServerClock(options.now ?? Date.now);
     this.#connection = connect({
       ...options,
       // There is no state yet from which a stream could resume.
@@ -28,7 +31,10 @@ export class Hub {
         this.#remember(event);
         send({ from: "hub", event });
       },
-      onState: (state) => send({ from: "hub", state }),
+      onState: (state) => {
+        if (state.kind === "live") this.#server.doubt();
+        send({ from: "hub", state });
+      },
     });
   }
 
@@ -38,12 +44,13 @@ export class Hub {
 
   /** Sends one tab the current state. */
   welcome(tab: string): void {
-    if (this.#heartbeat !== null) this.#send({ from: "hub", to: tab, event: this.#heartbeat });
-    if (this.#regions !== null) this.#send({ from: "hub", to: tab, event: this.#regions });
+    // The tab sets its clock by these events, so they have the present time and not that of their arrival.
+    const at = this.#server.now();
+    if (this.#heartbeat !== null) this.#send({ from: "hub", to: tab, event: { ...this.#heartbeat, at } });
+    if (this.#regions !== null) this.#send({ from: "hub", to: tab, event: { ...this.#regions, at } });
     const snapshot = toSnapshot(this.#state);
     if (snapshot !== null) this.#send({ from: "hub", to: tab, event: { type: "message", seq: this.#seq, message: snapshot } });
-    // After a 401 or 403 the user may have signed in and opened this tab: it gets the result of the next
-    // attempt, not of the last.
+    // After a 401 or 403 the user may have signed in and opened this tab, so the last result is out of date.
     if (this.#connection.state.kind === "forbidden") this.#connection.retryNow();
     this.#send({ from: "hub", to: tab, state: this.#connection.state });
   }
@@ -56,6 +63,7 @@ export class Hub {
   }
 
   #remember(event: StreamEvent): void {
+    if (event.type === "heartbeat" || event.type === "regions") this.#server.set(event.at);
     if (event.type === "heartbeat") {
       // The claims of one server process do not apply to another.
       if (this.#heartbeat !== null && this.#heartbeat.incarnation !== event.incarnation) this.#regions = null;

@@ -43,6 +43,14 @@ describe("buildGraph", () => {
     expect(buildGraph(fold(state, { type: "delete-nodes", ids: ["a"] }), g).edges).toEqual([]);
   });
 
+  it("changes with the kind and the auxiliary of a node", () => {
+    const state = stateOf([node("a"), node("b"), node("c")]);
+    const g = buildGraph(state);
+    expect(g.leaves).toEqual(["a", "b", "c"]);
+    const next = buildGraph(fold(state, { type: "upsert-nodes", nodes: [node("a", "succeeded", { kind: "Region" }), node("b", "succeeded", { auxiliary: true })] }), g);
+    expect(next.leaves).toEqual(["c"]);
+  });
+
   it("marks cycles and nothing else", () => {
     const g = graphOf(
       ["a", "b", "c", "d", "e"].map((id) => node(id)),
@@ -103,13 +111,13 @@ describe("blockedBy", () => {
   const waits = (id: string): FlowNode => node(id, "running", { reason: "DependencyNotReady" });
   const ask = (nodes: FlowNode[], rels: Relationship[], id: string): unknown[] => blockedBy(graphOf(nodes, rels), id, now).map((b) => [b.id, b.display]);
 
-  it("finds the earliest unfinished upstream, with reason, message and path", () => {
+  it("finds the earliest unfinished upstream, with reason and path", () => {
     const g = graphOf([node("a", "failed", { reason: "InstallFailed", message: "boom" }), waits("b"), waits("c")], [edge("a", "b"), edge("b", "c")]);
     expect(blockedBy(g, "c", now)).toEqual([{ id: "a", display: "broken", reason: "failed" }]);
     expect(blockingChains(g, "c", now)).toEqual([["a", "b", "c"]]);
   });
 
-  it("is empty for a node that is ready, working or without dependencies", () => {
+  it("is empty for a ready node, one whose dependencies are ready, and an unknown id", () => {
     expect(ask([waits("a"), node("b")], [edge("a", "b")], "b")).toEqual([]);
     expect(ask([node("a"), waits("b")], [edge("a", "b")], "b")).toEqual([]);
     expect(ask([], [], "nowhere")).toEqual([]);
@@ -201,7 +209,7 @@ describe("criticalPath", () => {
     expect(criticalPath(graphOf([ran("a", 0, 10), ran("b", 10, 30)], [edge("a", "b"), edge("b", "a")]), now).durationMs).toBe(20);
   });
 
-  it("explains the whole time of hel1's bootstrap up to grafana", () => {
+  it("covers the whole time of hel1's bootstrap", () => {
     const { graph, start, now } = recordedAt("kit-hel1", 200);
     const path = criticalPath(graph, now);
     const last = graph.nodes.get(path.ids.at(-1) as string) as FlowNode;

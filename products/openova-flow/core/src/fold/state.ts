@@ -3,8 +3,8 @@ import { NO_REGIONS, type Regions } from "../contract/regions.js";
 import type { FlowInstance, FlowMessage, FlowNode, FullSnapshot, RelKey, Relationship } from "../contract/types.js";
 
 /**
- * The folded state of a flow. It is immutable: `fold` returns a new state that shares all unchanged parts, so old states cost little
- * memory. The maps are unordered.
+ * The folded state of a flow. It is immutable: `fold` returns a new state that shares unchanged parts, so old states cost little memory.
+ * The maps are unordered.
  */
 export interface FlowState {
   readonly flowId: string;
@@ -13,13 +13,13 @@ export interface FlowState {
   readonly nodes: ReadonlyMap<string, FlowNode>;
   /** By `relKey`. */
   readonly rels: ReadonlyMap<string, Relationship>;
-  /** Nodes from before a restart of the server that have not been sent again yet. */
+  /** Ids of nodes from before a restart of the server that have not been sent again yet. */
   readonly unconfirmed: ReadonlySet<string>;
   /** The claims of regions. They come from the server beside the messages; no message changes them. */
   readonly regions: Regions;
-  /** Every message changes it. Use it only for comparisons. */
+  /** A number of its own for each state. Use it only for comparisons. */
   readonly version: number;
-  /** Equal numbers mean equal node ids, regions and edges. Use it only for comparisons. */
+  /** Equal numbers mean equal relationships, and equal ids, regions, kinds and `auxiliary` of nodes. Use it only for comparisons. */
   readonly topologyVersion: number;
   /** Like `topologyVersion`, for the nodes of each region and the edges within it. Nodes without a region are under "". */
   readonly regionTopology: ReadonlyMap<string, number>;
@@ -56,12 +56,12 @@ export function foldAll(state: FlowState, messages: Iterable<FlowMessage>): Flow
   return edit.done();
 }
 
-/** The state with other claims of regions. Messages and topology are unchanged. */
+/** The state with other claims of regions. */
 export function withRegions(state: FlowState, regions: Regions): FlowState {
   return state.regions === regions || (state.regions.size === 0 && regions.size === 0) ? state : { ...state, regions, version: ++lastStamp };
 }
 
-/** Changes a state. */
+/** Collects changes of a state. */
 export class Edit {
   readonly #from: FlowState;
   #flow: FlowInstance | null;
@@ -126,7 +126,7 @@ export class Edit {
     for (const id of ids) this.#dropNode(id);
   }
 
-  /** Replaces the whole content. Parts with unchanged topology keep their numbers. The maps must not change afterwards. */
+  /** Replaces everything but the claims. Regions with unchanged topology keep their numbers. The maps must not change afterwards. */
   replace(
     flow: FlowInstance | null,
     nodes: ReadonlyMap<string, FlowNode>,
@@ -187,10 +187,10 @@ export class Edit {
     this.#unconfirmed.delete(id);
   }
 
-  /** Records that a node was added or moved to another region. */
+  /** Records a change of topology unless the node existed with the same region, kind and `auxiliary`. */
   #touchNode(n: FlowNode): void {
     const old = this.#nodes.get(n.id);
-    if (old !== undefined && old.region === n.region) return;
+    if (old !== undefined && old.region === n.region && old.meta?.["kind"] === n.meta?.["kind"] && old.meta?.["auxiliary"] === n.meta?.["auxiliary"]) return;
     this.#touch(n.region);
     if (old !== undefined) this.#touch(old.region);
   }

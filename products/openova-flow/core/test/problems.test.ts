@@ -91,6 +91,13 @@ describe("problems", () => {
       expect(found[0]?.sentence).toContain("fsn1 declares that fsn1/shared waits for hel1/web, hel1 declares that hel1/app waits for fsn1/shared");
     });
 
+    it("is named by its regions even if its root has none", () => {
+      const waits = (id: string, region: string | undefined, need: string): FlowNode =>
+        node(id, "running", { judgement: { state: "waiting", since: 5, needs: [need] } }, region === undefined ? {} : { region });
+      const [found] = problems(graphOf([waits("a", undefined, "hel1/b"), waits("hel1/b", "hel1", "a")]), now);
+      expect([found?.id, found?.label, found?.name]).toEqual(["a", "hel1 and no region", "hel1 and no region"]);
+    });
+
     it("does not exist while one region's part is not waiting", () => {
       expect(problems(graphOf([of("fsn1/shared", "running", false), ...hel1], [...declared, closing]), now)).toEqual([]);
     });

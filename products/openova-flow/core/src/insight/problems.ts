@@ -9,28 +9,28 @@ import { fullNameOf, nameOf } from "../words/names.js";
 import { commandLine, offeredCommand } from "../words/shell.js";
 import type { FlowNode } from "../contract/types.js";
 
-/** One root cause. */
+/** A root cause, or the problem of a region. */
 export interface Problem {
   /** The node or region to show it on. Several problems may have the same. */
   readonly id: string;
-  /** Unique within a flow, and constant while the problem exists. */
+  /** Unique within a flow. */
   readonly key: string;
   /** `id` first, then all nodes with the same cause, for instance all users of one failed repository. */
   readonly ids: readonly string[];
-  /** Its shortest unambiguous name, without the region. */
+  /** The shortest unambiguous name, without the region; for a cycle across regions, the names of these. */
   readonly label: string;
   /** The name, with its region in front if the flow has several regions. */
   readonly name: string;
   readonly region: string;
   readonly display: DisplayState;
   readonly reason: string;
-  /** The original message. */
+  /** The `message` in the node's meta. */
   readonly message: string;
   readonly sentence: string;
   readonly command?: string;
   /** Set if only a change of manifest, chart or values helps: where these are stored, or empty if unknown. */
   readonly inGit?: string;
-  /** Downstream nodes that are not ready, nearest first. */
+  /** Ids of the nodes that wait for `ids`, directly or through others, nearest first. */
   readonly blocks: readonly string[];
   /** `blocks` may be incomplete, because the search reached its limit. */
   readonly blocksMore?: true;
@@ -42,7 +42,7 @@ export interface Problem {
 /** How long a region may be stale before that is a problem. After a restart of the server, emitters report within this time. */
 const STALE_AFTER_MS = 15_000;
 
-/** All problems, one for each root cause, worst first. */
+/** All problems of a flow and its regions, worst first. */
 export function problems(graph: FlowGraph, now: number): readonly Problem[] {
   const found = insightOf(graph, now).problems().map((root) => toProblem(graph, root, now));
   return [...found, ...regionProblems(graph, now)].sort(worstFirst);
@@ -77,8 +77,8 @@ function refusal(region: string, lease: RegionLease, refused: string): string {
     : `${one} If it replaces the first, let an admin delete the region; the new cluster then gets it. Otherwise give it another REGION_KEY. The command prints the id of a cluster.`;
 }
 
-/** The command that shows the input of a release whose retries fail again, such as its values; undefined for other nodes. */
-function inputOf(node: FlowNode): string | undefined {
+/** The command that shows the values of a release; undefined for other nodes. */
+function valuesCommand(node: FlowNode): string | undefined {
   const { kind, namespace = HOME } = metaOf(node);
   return kind === "HelmRelease" ? commandLine`flux debug helmrelease ${node.label} -n ${namespace} --show-values` : undefined;
 }
@@ -89,12 +89,12 @@ function toProblem(graph: FlowGraph, root: Root, now: number): Problem {
   const seen = lastSeen(graph.state.regions, node.region);
   const judged = judgedAt(judgementOf(node), knownUntil(graph.state.regions, node.region, now));
   const isInGit = judged.inGit === true && judged.class === root.reason;
-  const command = isInGit ? inputOf(node) : offered === undefined ? undefined : offeredCommand(offered);
+  const command = isInGit ? valuesCommand(node) : offered === undefined ? undefined : offeredCommand(offered);
   return {
     ...rest,
     key: `${root.reason} ${root.id}`,
-    // A cycle across regions is named by its regions.
-    ...(root.region === "" && node.region !== undefined ? { label: root.label, name: root.label } : { label: nameOf(graph, root.id), name: fullNameOf(graph, root.id) }),
+    // Only a cycle across regions has another label than its root.
+    ...(root.label !== node.label ? { label: root.label, name: root.label } : { label: nameOf(graph, root.id), name: fullNameOf(graph, root.id) }),
     message: metaOf(node).message ?? "",
     ...commandField(command),
     ...(isInGit ? { inGit: originOf(graph, root.id) ?? "" } : {}),

@@ -102,7 +102,7 @@ describe("EventLog", () => {
     expect(log.entries()).toHaveLength(10 + 1 + entries.length - 40);
   });
 
-  it("uses the base of an answer without messages", () => {
+  it("ignores an answer without messages if it has earlier ones itself", () => {
     const { entries, after } = history(4, 10);
     const seq = (entries.at(-1) as LogEntry).seq;
     const log = logOf(entries);

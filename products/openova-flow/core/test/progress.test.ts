@@ -113,7 +113,7 @@ describe("the ETA of a rollout", () => {
     expect(eta(working, waits)).toBe(106_000 + 20_000);
     expect(rolloutProgress(graphOf([working, waits]), current, now, history).etaAt).toBe(now + 20_000);
   });
-  it("is absent if a duration is unknown", () => {
+  it("is absent if it cannot be estimated", () => {
     expect(eta(working, waits, [])).toBeUndefined();
     expect(eta(node("a", "failed"), waits)).toBeUndefined();
     expect(eta(node("a", "running", {}, { startedAt: 80_000 }), waits)).toBeUndefined();

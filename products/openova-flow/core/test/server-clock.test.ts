@@ -8,7 +8,7 @@ const now = 1_800_000_000_000;
 const judged = (judgement: object): Record<string, unknown> => ({ judgement });
 const broken = { state: "broken", problem: true, cause: { class: "overdue", sentence: "It takes too long." } };
 
-/** Nodes whose states would differ an hour earlier or later. */
+/** Nodes some of which would have other states an hour earlier or later. */
 const state = stateOf(
   [
     node("faulty", "running", judged({ state: "working", since: now - 30_000, gate: "wait", then: [{ ...broken, at: now + 30_000 }] })),

@@ -333,7 +333,7 @@ describe("connect", () => {
 });
 
 describe("createApi", () => {
-  it("reads pages of history up to the head of the first answer", async () => {
+  it("reads pages of history at least up to the head of the first answer", async () => {
     const pages: Record<string, unknown> = {
       "0": { base: snapshot, baseSeq: 1, events: [{ seq: 2 }, { seq: 3 }], oldest: 2, head: 4 },
       "3": { base: snapshot, baseSeq: 3, events: [{ seq: 4 }, { seq: 5 }], oldest: 2, head: 5 },

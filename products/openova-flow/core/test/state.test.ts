@@ -53,7 +53,7 @@ describe("fold", () => {
     expect(state.nodes.has("nowhere")).toBe(false);
   });
 
-  it("changes the topology version only if nodes or edges are added, removed or moved", () => {
+  it("changes the topology version only if nodes or edges are added, removed or moved, or edges changed", () => {
     let state = foldAll(emptyState("F"), [upsert(node("a", "r1"), node("b", "r1"), node("c", "r2"))]);
     const step = (m: FlowMessage): { topology: boolean; r1: boolean; r2: boolean } => {
       const old = state;

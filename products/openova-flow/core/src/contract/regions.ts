@@ -4,7 +4,7 @@ export interface RegionLease {
   readonly state: "fresh" | "stale";
   /** Start of this state. */
   readonly since: number;
-  /** When the cluster was last seen; for a fresh region, as of the last report. */
+  /** When the cluster last renewed the claim. A renewal sends no event, so this is older than the last renewal while the region is fresh. */
   readonly heard: number;
   /** The cluster that holds the region, identified by the UID of its namespace kube-system. */
   readonly cluster: string;
@@ -24,24 +24,22 @@ export function lastSeen(regions: Regions | undefined, region: string | undefine
   return lease?.state === "stale" ? lease.heard : undefined;
 }
 
-/** The instant up to which the state of a region is known: `now`, or for a stale region when it was last seen. */
+/** The instant up to which the state of a region is known: `now`, but for a stale region no later than when it was last seen. */
 export function knownUntil(regions: Regions | undefined, region: string | undefined, now: number): number {
   return Math.min(now, lastSeen(regions, region) ?? now);
 }
 
-/**
- * The instant up to which the state of any of the regions is known: `now` if one is not stale, otherwise when the latest was last seen.
- */
+/** The latest `knownUntil` of some regions; `now` for no regions. */
 export function allKnownUntil(regions: Regions, names: readonly string[], now: number): number {
   return names.length === 0 ? now : names.reduce((latest, name) => Math.max(latest, knownUntil(regions, name, now)), -Infinity);
 }
 
-/** The stale regions, by name. */
+/** The names of the stale regions, sorted. */
 export function staleRegions(regions: Regions): readonly string[] {
   return [...regions].filter(([, lease]) => lease.state === "stale").map(([name]) => name).sort();
 }
 
-/** `last seen 4 min ago`: in whole seconds, minutes, hours or days, so that the text rarely changes. */
+/** `last seen 4 min ago`, in whole seconds, minutes, hours or days. */
 export function lastSeenText(at: number, now: number): string {
   const s = Math.max(0, Math.floor((now - at) / 1000));
   const [n, unit] = s < 60 ? [s, "s"] : s < 3600 ? [s / 60, "min"] : s < 86_400 ? [s / 3600, "h"] : [s / 86_400, "d"];

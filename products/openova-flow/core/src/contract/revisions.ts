@@ -26,17 +26,17 @@ export interface RevisionRegion {
   /** Number of the source's Kustomizations that have applied it, and of all. */
   readonly applied: number;
   readonly of: number;
-  /** The first Kustomizations that have not applied it. */
+  /** Ids of Kustomizations that have not applied it; not all if there are many. */
   readonly kustomizations: readonly string[];
   /** Number of releases that it changed, and how many of these are ready or failed. */
   readonly changed: number;
   readonly ready: number;
   readonly failed: number;
-  /** The first releases that it changed. */
+  /** Ids of releases that it changed; not all if there are many. */
   readonly releases: readonly string[];
   readonly rootCauses: readonly string[];
   readonly overtakenBy?: string;
-  /** The region is stale, so this is an old state. */
+  /** The region is stale, so this may be an old state. */
   readonly stale: boolean;
 }
 
@@ -53,7 +53,7 @@ export interface Revision {
   readonly supersededBy?: string;
   /** Ids of the rollouts that it started, newest first. */
   readonly rollouts: readonly string[];
-  /** One entry for each source. A region can have several with the same revision; one that has not seen the revision has none. */
+  /** One entry for each source with this revision. A region may have several such sources. */
   readonly regions: readonly RevisionRegion[];
 }
 

@@ -42,7 +42,7 @@ function isRollout(value: unknown): value is Rollout {
   );
 }
 
-/** The rollout in progress, otherwise the last one; with `at`, as of that instant. */
+/** The first rollout that started by `at`: of rollouts with the newest first, the current one. Null if there is none. */
 export function currentRollout(rollouts: readonly Rollout[], at = Infinity): Rollout | null {
   return rollouts.find((r) => r.startedAt <= at) ?? null;
 }

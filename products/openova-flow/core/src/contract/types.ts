@@ -35,7 +35,7 @@ export interface FlowNode extends Extra {
   readonly meta?: NodeMeta;
 }
 
-/** The emitter's data about the node, which the contract does not define. Read it with `metaOf`. */
+/** The emitter's data about a node or flow, which the contract does not define. `metaOf` reads that of a node. */
 export type NodeMeta = Readonly<Record<string, unknown>>;
 
 export const RELATIONSHIP_TYPES = [
@@ -111,9 +111,9 @@ export interface FullSnapshot extends SnapshotMessage {
 /** The statuses that the Flux adapter uses. The contract allows any string. */
 export type WireStatus = "pending" | "running" | "succeeded" | "failed";
 
-/** The fields of `meta` that the Flux adapter writes. A field is absent if its value is unknown. */
+/** Fields of `meta` that the Flux adapter writes. A field without a value is absent. */
 export interface FluxMeta {
-  /** See `judgementOf`. */
+  /** Read it with `judgementOf`. */
   readonly judgement?: unknown;
   /** The node is not part of the rollout itself: a source, or an object that creates others. */
   readonly auxiliary?: boolean;

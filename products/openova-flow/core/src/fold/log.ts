@@ -25,7 +25,7 @@ export interface EventLogOptions {
   readonly flowId: string;
   /** Messages between two checkpoints; default 64. */
   readonly checkpointEvery?: number;
-  /** Maximum number of messages; default 20,000. The oldest are removed first. */
+  /** Maximum number of messages, at least `checkpointEvery`; default 20,000. The oldest are removed first. */
   readonly capacity?: number;
 }
 
@@ -57,7 +57,7 @@ export class EventLog {
   get version(): number {
     return this.#version;
   }
-  /** The instants of the first and the last state; null while the log is empty. */
+  /** The instants of the first and the last message; null while the log is empty. */
   get range(): { readonly from: number; readonly to: number } | null {
     const first = this.#entries[0];
     const last = this.#entries.at(-1);
@@ -70,7 +70,7 @@ export class EventLog {
     return this.#entries.at(-1)?.seq ?? 0;
   }
 
-  /** Appends a live message. One whose sequence number is not above the last is ignored, unless it is a snapshot with a lower one: that resets the log. */
+  /** Appends a live message. It is ignored unless its sequence number is above the last. But a snapshot with a lower one replaces the whole log. */
   append(seq: number, at: number, message: FlowMessage): void {
     const last = this.#entries.at(-1);
     if (last !== undefined && seq <= last.seq) {
@@ -94,7 +94,7 @@ export class EventLog {
     const after = this.#entries.filter((e) => e.seq > until);
     if (answer.events.length === 0 && before.length > 0) return;
     const known = before.at(-1);
-    // Messages between the base and the first present entry may be missing; the base replaces them.
+    // Messages between `known` and the answer's base may be missing; the base replaces them.
     const bridge =
       known !== undefined && known.seq !== answer.baseSeq && answer.base !== null
         ? [{ seq: answer.baseSeq, at: answer.events[0]?.at ?? known.at, message: answer.base }]
@@ -104,10 +104,7 @@ export class EventLog {
     while (this.#entries.length > this.#capacity) this.#trim();
   }
 
-  /**
-   * The state at an instant: after the last message that had arrived by then. Before the first message it is the base; null while the log
-   * is empty.
-   */
+  /** The state at an instant: after all messages up to then. Null while the log is empty. */
   stateAt(instant: number): FlowState | null {
     return this.#entries.length === 0 ? null : this.#stateAfter(this.#count((e) => e.at <= instant));
   }

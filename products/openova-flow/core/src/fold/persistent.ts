@@ -45,7 +45,6 @@ export class PersistentMap<V> implements ReadonlyMap<string, V> {
     return this.entries();
   }
 
-  /** Starts changes of this map. */
   draft(): Draft<V> {
     return new Draft(this, this.#base, this.#overlay);
   }
@@ -60,7 +59,7 @@ export class PersistentMap<V> implements ReadonlyMap<string, V> {
 export class Draft<V> {
   readonly #from: PersistentMap<V>;
   #base: ReadonlyMap<string, V>;
-  /** The changes so far; null if there are none. */
+  /** The overlay of the changed map; null while nothing has changed. */
   #overlay: Map<string, Entry<V>> | null = null;
   readonly #old: ReadonlyMap<string, Entry<V>>;
   #size: number;

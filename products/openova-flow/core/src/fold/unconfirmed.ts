@@ -5,15 +5,15 @@ import type { FlowMessage, FlowNode, Relationship } from "../contract/types.js";
 const REPORT_MS = 2_000;
 
 /**
- * A flow after a restart of its server. Nodes that the server has not received again stay in `shown`, marked as unconfirmed, until their
- * region has reported or its time is up.
+ * A flow after a restart of its server. Nodes that the server has not received again stay in `shown`, marked as unconfirmed, until the
+ * deadline of their region.
  */
 export interface Restart {
   /** What the server has sent since the restart. */
   readonly confirmed: FlowState;
   /** `confirmed`, and the unconfirmed nodes. */
   readonly shown: FlowState;
-  /** The regions with unconfirmed nodes, and when these are removed. Empty once the restart is over; `shown` is then `confirmed`. */
+  /** When the unconfirmed nodes of a region are removed. Empty once the restart is over. */
   readonly deadlines: ReadonlyMap<string, number>;
 }
 
@@ -36,13 +36,13 @@ export function foldRestart(restart: Restart, message: FlowMessage, now: number)
   return message.type === "snapshot" ? rebase(next) : { ...next, shown: fold(restart.shown, message) };
 }
 
-/** Removes the unconfirmed nodes of regions whose time is up. */
+/** Removes the unconfirmed nodes of regions whose deadline has passed. */
 export function expireRestart(restart: Restart, now: number): Restart {
   const deadlines = new Map([...restart.deadlines].filter(([, deadline]) => deadline > now));
   return deadlines.size === restart.deadlines.size ? restart : rebase({ ...restart, deadlines });
 }
 
-/** Computes `shown`: the confirmed state, and the unconfirmed nodes of regions whose time is not up. */
+/** Computes `shown`: the confirmed state, and the unconfirmed nodes of regions that still have a deadline. */
 function rebase(restart: Restart): Restart {
   const { confirmed, shown, deadlines } = restart;
   const nodes = new Map<string, FlowNode>(confirmed.nodes);

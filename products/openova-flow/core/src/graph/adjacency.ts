@@ -1,7 +1,7 @@
 import { compareBytes, isOwnEnd, type FlowState } from "../fold/state.js";
 import type { Condition, Relationship, RelationshipType } from "../contract/types.js";
 
-/** A relationship that is drawn as an arrow: any type except `contains`. */
+/** A relationship of any type except `contains`. */
 export interface GraphEdge {
   readonly key: string;
   readonly from: string;
@@ -71,7 +71,7 @@ function inOneRegion(state: FlowState, a: string, b: string): boolean {
   return (state.nodes.get(a)?.region ?? "") === (state.nodes.get(b)?.region ?? "");
 }
 
-/** The order need not be byte order. This one is the fastest. */
+/** Any fixed order will do. This one is faster than byte order. */
 function order(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -4,12 +4,12 @@ import { knownUntil } from "../contract/regions.js";
 import type { FlowNode } from "../contract/types.js";
 
 export interface CriticalPath {
-  /** From the first to the last node; empty if nothing has started. */
+  /** From the first to the last node; empty if its duration would be 0. */
   readonly ids: readonly string[];
   readonly edgeKeys: readonly string[];
   readonly durationMs: number;
   readonly workingMs: number;
-  /** Time between a node's earliest possible start and its start, over the whole path. */
+  /** The sum of the times between a node's earliest possible start and its start. */
   readonly waitingMs: number;
 }
 

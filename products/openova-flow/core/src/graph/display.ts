@@ -10,7 +10,7 @@ export interface DisplayContext {
   readonly unconfirmed?: ReadonlySet<string>;
   /** Nodes of a stale region are judged as of when the region was last seen. */
   readonly regions?: Regions;
-  /** Returns dependencies of a node that are known only from edges. */
+  /** Returns the dependencies of a node whose emitter sent no judgement. */
   readonly graph?: { needs(node: FlowNode): readonly string[] } | undefined;
   readonly now: number;
 }
@@ -70,7 +70,7 @@ const KINDS: Readonly<Record<keyof FluxMeta, Kind>> = {
 const cache = new WeakMap<NodeMeta, FluxMeta>();
 const NO_META: FluxMeta = {};
 
-/** `meta` as the Flux adapter writes it, without fields of a wrong type. The result is cached for each node object. */
+/** The fields of `meta` that the Flux adapter writes, without those of a wrong type. The result is cached for each `meta` object. */
 export function metaOf(node: FlowNode): FluxMeta {
   const meta = node.meta;
   if (meta === undefined) return NO_META;
@@ -110,7 +110,7 @@ export function displayState(node: FlowNode, context: DisplayContext): DisplaySt
   return classify(node, context).display;
 }
 
-/** The next instant after `context.now` at which the display state changes without a message; Infinity if there is none. */
+/** The next instant after `context.now` at which the node's own judgement may change its display state; Infinity if there is none. */
 export function displayChangesAt(node: FlowNode, context: DisplayContext): number {
   return classify(node, context).until;
 }
@@ -144,9 +144,7 @@ export interface NodeTimes {
   readonly waitingMs: number;
   readonly workingMs: number;
 }
-/**
- * The waiting and the working time of the current run, up to `now`; in a region that is stale in `regions`, up to when it was last seen.
- */
+/** The waiting and the working time of the current run, up to `at`; in a stale region no later than when that was last seen. */
 export function times(node: FlowNode, at: number, regions?: Regions): NodeTimes {
   const now = knownUntil(regions, node.region, at);
   const { waitingSince } = metaOf(node);

@@ -6,7 +6,7 @@ import type { FlowNode, FluxMeta } from "../contract/types.js";
 
 export type { GraphEdge } from "./adjacency.js";
 
-/** A flow as a graph. Graphs with the same topology share their adjacency. */
+/** A flow as a graph. */
 export interface FlowGraph {
   readonly flowId: string;
   readonly topologyVersion: number;
@@ -27,7 +27,7 @@ export interface FlowGraph {
    * progress.
    */
   isAuxiliary(id: string): boolean;
-  /** The ids that a waiting node waits for: those of its judgement, otherwise the origins of the edges that block it. */
+  /** The ids that a node waits for: those of its judgement, otherwise the origins of the edges that block it. */
   needs(node: FlowNode): readonly string[];
   /** Ids of all nodes that are neither container nor auxiliary, in byte order. */
   readonly leaves: readonly string[];

@@ -28,7 +28,7 @@ export interface Judged {
 
 /** Worst first. */
 export const DISPLAY_STATES = ["broken", "terminating", "waiting", "working", "not-started", "suspended", "unconfirmed", "ready"] as const;
-/** The state that a person sees, computed from status and meta. */
+/** The state that a person sees. */
 export type DisplayState = (typeof DISPLAY_STATES)[number];
 /** The display states without `unconfirmed`, which comes from the stream. */
 export type JudgedState = Exclude<DisplayState, "unconfirmed">;
@@ -43,7 +43,7 @@ export interface Judgement extends Judged {
   readonly checks: readonly string[];
   readonly source?: string;
   readonly blamesSource: boolean;
-  /** False for a node whose emitter sent no judgement: its dependencies then come from the edges. */
+  /** False if the emitter sent no valid judgement. */
   readonly isJudged: boolean;
 }
 
@@ -60,7 +60,7 @@ const NONE: readonly string[] = [];
 
 const cache = new WeakMap<FlowNode, Judgement>();
 
-/** The judgement of a node, or one made from its status if its emitter sent none. The result is cached for each node object. */
+/** The judgement of a node, or one made from its status if its emitter sent no valid one. The result is cached for each node object. */
 export function judgementOf(node: FlowNode): Judgement {
   let read = cache.get(node);
   if (read === undefined) {
@@ -122,7 +122,6 @@ function parseJudged(sent: Fields): Judged {
   };
 }
 
-/** The judgement of a node whose emitter sent none, from its status. */
 function fromStatus(node: FlowNode): Judgement {
   const meta: NodeMeta = node.meta ?? {};
   const { status, label } = node;
@@ -150,14 +149,14 @@ function failure(label: string, ...details: readonly string[]): string {
   return words.length === 0 ? `${label} failed.` : [label, ...words].join(": ");
 }
 
-/** Whether dependents of a node in this state need not wait: it is ready, or suspended with gate `pass`. */
+/** Whether dependents need not wait: the node is ready, or suspended with gate `pass` and up to date. */
 function isSatisfied(is: Judged): boolean {
   return is.state === "ready" || (is.state === "suspended" && is.gate === "pass" && !is.marks.includes("not-observed") && !is.marks.includes("old-revision"));
 }
 
 /**
- * The satisfied nodes among `ids` and their `readyWhile`: those whose dependents need not wait for them. A waiting node is satisfied while
- * all of its `readyWhile` are.
+ * The satisfied nodes among `ids` and their `readyWhile`: those whose dependents need not wait for them. A waiting node with `readyWhile` is
+ * satisfied while all of these are.
  */
 export function satisfied(ids: Iterable<string>, nodeOf: (id: string) => FlowNode | undefined, clockOf: (node: FlowNode) => number): ReadonlySet<string> {
   const left = new Map<string, number>(), wanted = new Map<string, string[]>();

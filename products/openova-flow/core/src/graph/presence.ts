@@ -11,6 +11,6 @@ export function isWatched(graph: FlowGraph, id: string): boolean {
   const { namespaces = ["*"], notWatched = [] } = node === undefined ? {} : metaOf(node);
   if (notWatched.some((n) => n.kind === object.kind)) return false;
   if (!namespaces.includes("*") && !namespaces.includes(object.namespace)) return false;
-  // A recording has no such list. If the region has no node of the kind, it is unknown whether the object exists.
+  // Some recordings have no `notWatched`. Without a node of the kind it is unknown whether the kind is watched.
   return object.kind === "HelmRelease" || [...graph.nodes.values()].some((n) => n.region === region && metaOf(n).kind === object.kind);
 }

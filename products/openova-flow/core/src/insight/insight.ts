@@ -37,7 +37,7 @@ export interface Cycle {
   readonly isAcross: boolean;
 }
 
-/** A node at the instant, or an id that does not exist and that nodes wait for. */
+/** A node at the instant, or a missing id: one that nodes need, name or check. */
 export interface Vertex {
   readonly id: string;
   readonly node: FlowNode | undefined;
@@ -46,7 +46,7 @@ export interface Vertex {
   readonly clock: number;
   readonly region: string;
   readonly label: string;
-  /** Not a container. */
+  /** An existing node that is not a container. */
   readonly isMember: boolean;
   readonly isSatisfied: boolean;
   state: JudgedState | undefined;
@@ -75,8 +75,8 @@ export interface Vertex {
 
 type Reason = keyof typeof SENTENCES.classes;
 /**
- * A root cause. Without a reason it is the root's own judgement. The others, in byte order, are on its cycle, have the same missing need,
- * or wait for the root's revision.
+ * A root cause. Without a reason it is the root's own judgement. `others`, in byte order, are the members of the root's cycle, the nodes
+ * with its missing need, or the nodes that wait for its revision.
  */
 type Cause = readonly [root: Vertex, since: number | undefined, reason?: Reason | undefined, others?: readonly Vertex[], isAcross?: boolean];
 
@@ -89,13 +89,14 @@ const NAMED_NODES = 5;
 const NAME = 512; // UTF-16 code units
 const NONE: readonly string[] = [];
 const REVISION = "dependency-revision";
+/** The states in which a node blames checked nodes and its source. */
 const BLAMES: ReadonlySet<string | undefined> = new Set(["broken", "working", "terminating", "not-started"]);
-/** The states in which a node is a victim of the nodes whose health it checks. */
+/** The states for which a checked node is blamed. */
 const TROUBLED: ReadonlySet<string | undefined> = new Set(["broken", "suspended", "terminating", "waiting"]);
 
 const kept = new WeakMap<FlowGraph, Insight>();
 
-/** The insight of a graph at an instant; cached for consecutive queries. */
+/** The insight of a graph at an instant. The last one of each graph is cached. */
 export function insightOf(graph: FlowGraph, now: number): Insight {
   let insight = kept.get(graph);
   if (insight?.now !== now) kept.set(graph, (insight = new Insight(graph, now)));
@@ -105,7 +106,7 @@ export function insightOf(graph: FlowGraph, now: number): Insight {
 /** Root causes and blocked nodes at an instant. Package `insight` of the server defines the rules. */
 export class Insight {
   readonly now: number;
-  /** The nodes, and the missing ids that nodes wait for; in byte order of the ids. */
+  /** The nodes and the missing ids, in byte order of the ids. */
   readonly vertices: readonly Vertex[];
   readonly #byId = new Map<string, Vertex>();
 
@@ -211,7 +212,10 @@ export class Insight {
     return [...marks].sort(compareBytes);
   }
 
-  /** The missing ids, cycle members and root causes that block a waiting node. In byte order. */
+  /**
+   * The ids that block a waiting node, in byte order: missing ids, cycle members and root causes. If all of its needs are satisfied, those
+   * that its judgement names, or all.
+   */
   heldBy(id: string): readonly string[] {
     const v = this.#byId.get(id);
     if (v === undefined || (!v.waits && !v.isLost)) return NONE;
@@ -305,7 +309,7 @@ export class Insight {
   }
 }
 
-/** The other nodes of a cause, and the nodes that blame one of the cause and do not wait for it; in byte order of the ids. */
+/** The other nodes of a cause, and the nodes that blame the cause, directly or through others, and do not wait; in byte order of the ids. */
 function victims(cause: readonly Vertex[], root: Vertex, steps: number): readonly Vertex[] {
   const own = new Set(cause), found: Vertex[] = [];
   // The search also starts at the other members of a cycle across regions, except those on a cycle within their own region.
@@ -346,10 +350,10 @@ function blocked(ids: readonly Vertex[], nearest: readonly Vertex[], steps: numb
   return left < 0 ? { blocks, blocksMore: true } : { blocks };
 }
 
-/** Worst first: broken nodes and cycles, then those that block more, then the older ones. */
+/** Worst first: broken nodes and cycles before all others, then those that block more, then the older ones. */
 export function worstFirst(a: Rank, b: Rank): number {
   return (
-    Number(neverEnds(b)) - Number(neverEnds(a)) ||
+    Number(isSevere(b)) - Number(isSevere(a)) ||
     b.blocks.length - a.blocks.length ||
     (a.since ?? 0) - (b.since ?? 0) ||
     compareBytes(a.id, b.id)
@@ -364,8 +368,7 @@ interface Rank {
   readonly since?: number;
 }
 
-/** Whether it cannot end by itself, unlike slow work and suspensions. */
-function neverEnds({ display, reason }: Rank): boolean {
+function isSevere({ display, reason }: Rank): boolean {
   return display === "broken" || reason === "dependency-cycle" || reason === "dependency-on-itself";
 }
 
@@ -389,7 +392,7 @@ export function behind(starts: readonly Vertex[]): ReadonlySet<Vertex> {
   return reached;
 }
 
-/** The roots that some nodes blame, without `except`. */
+/** The roots among some nodes and those that they blame, directly or through others; without `except` unless it needs itself. */
 function rootsBehind(from: readonly Vertex[], except?: Vertex): ReadonlySet<Vertex> {
   const roots = new Set<Vertex>(), visited = new Set<Cycle>(), seen = new Set(from);
   for (const v of seen) {
@@ -399,11 +402,10 @@ function rootsBehind(from: readonly Vertex[], except?: Vertex): ReadonlySet<Vert
       else for (const d of v.blames) seen.add(d);
     } else if (!visited.has(cycle)) {
       visited.add(cycle);
-      // A node is not blocked by members of its own region if the cycle runs through another region.
+      // Of a cycle across regions, members of the region of `except` do not block it.
       for (const m of cycle.members) if (!cycle.isAcross || m.region !== except?.region) roots.add(m);
     }
   }
-  // Only a node that needs itself blocks itself.
   if (except !== undefined && except.cycle?.members.length !== 1) roots.delete(except);
   return roots;
 }
@@ -442,7 +444,7 @@ interface Words {
 
 type Values = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** The sentence and the command of a class. No command if one of its values is unknown or starts with a hyphen. */
+/** The sentence of a class, and its command unless a value in that is unknown or starts with a hyphen. */
 function wordsFor(name: Reason, values: Values): Words {
   const { sentence: text, command: parts }: { sentence: string; command?: readonly string[] } = SENTENCES.classes[name];
   const sentence = text.replace(/\{(\w+)\}/g, (_, key: string) => `${values[key] ?? ""}`);
@@ -461,7 +463,7 @@ function regionsOf(list: readonly Vertex[]): readonly string[] {
   return [...new Set(list.map((v) => v.region || "no region"))].sort(compareBytes);
 }
 
-/** Describes the edges of a cycle across regions. It is unknown which one closed the cycle. */
+/** Describes the edges between the regions of a cycle, since it is unknown which one closed it. */
 function declared(members: readonly Vertex[]): string {
   const on = new Set(members);
   const all = members.flatMap((v) => v.needs.filter((d) => on.has(d) && d.region !== v.region).map((d) => `${short(v.region || "no region")} declares that ${short(v.label)} waits for ${short(d.label)}`));

@@ -1,7 +1,10 @@
 import { metaOf } from "../graph/display.js";
 import type { FlowGraph } from "../graph/graph.js";
 
-/** Where the manifest of a node is stored: `apps/prod of GitRepository flux-system/fleet`. Undefined if unknown. */
+/**
+ * Where the manifest of a node is stored, or for a Kustomization the manifests that it applies: `apps/prod of GitRepository
+ * flux-system/fleet`. Undefined if unknown.
+ */
 export function originOf(graph: FlowGraph, id: string): string | undefined {
   const node = graph.nodes.get(id);
   const own = node === undefined ? {} : metaOf(node);

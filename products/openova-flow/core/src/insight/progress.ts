@@ -17,16 +17,17 @@ export interface Progress {
   readonly counts: DisplayCounts;
   /** Number of members in stale regions. */
   readonly stale: number;
-  /** All members and all Kustomizations of the flow (or region) are ready, and no region is stale. */
+  /** There are members, all are ready, none is in a stale region, and `kustomizationsNotReady` is 0. */
   readonly complete: boolean;
+  /** Number of leaves of the flow (or region) that are Kustomizations and not ready; 0 for an ended rollout. */
   readonly kustomizationsNotReady: number;
 }
 export interface RolloutProgress extends Progress {
   readonly startedAt: number;
   readonly endedAt?: number;
-  /** Time since the start; if all members are ready, from the start until the last one became ready. */
+  /** Time since the start; up to the end of an ended rollout, and up to the end of the last member of a complete one. */
   readonly elapsedMs: number;
-  /** Expected end, from earlier durations of the same releases; absent if one is unknown for a remaining member. */
+  /** Expected end, from earlier durations of the same releases; absent if it cannot be estimated. */
   readonly etaAt?: number;
 }
 
@@ -120,10 +121,7 @@ export function rolloutProgress(graph: FlowGraph, rollout: Rollout, now: number,
   return { ...progress, startedAt, elapsedMs: Math.max(0, until - startedAt), ...(eta === null ? {} : { etaAt: eta }) };
 }
 
-/**
- * The end of the longest remaining chain, each member with its usual duration; null if a member is broken, suspended or has no known
- * duration.
- */
+/** The end of the longest remaining chain, each member with its usual duration; null if that is unknown or a member makes no progress. */
 function estimate(
   graph: FlowGraph,
   ids: ReadonlySet<string>,

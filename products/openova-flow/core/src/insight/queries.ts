@@ -2,21 +2,21 @@ import { DISPLAY_STATES, type DisplayState } from "../graph/display.js";
 import type { FlowGraph } from "../graph/graph.js";
 import { insightOf } from "./insight.js";
 
-/** A node or id that blocks another node. */
+/** A node or missing id that blocks another node. */
 export interface Blocker {
   readonly id: string;
-  /** `missing`: the id does not exist. `cycle`: the node waits for itself, through others. */
+  /** `missing`: the id does not exist. `cycle`: the node is on a cycle of waiting nodes. */
   readonly display: DisplayState | "missing" | "cycle";
   /** The class of its cause, for programs; empty for a missing id. */
   readonly reason: string;
 }
 
-/** What blocks a node, worst first. Empty if the node has started or waits for nothing. */
+/** What blocks a waiting node, worst first. Empty for other nodes. */
 export function blockedBy(graph: FlowGraph, id: string, now: number): readonly Blocker[] {
   return blocking(graph, id, now)[0];
 }
 
-/** The paths of ids from each blocker to the node. A path ends where it meets an earlier one, so no step is repeated. */
+/** A path of ids from each blocker to the node. It ends where it meets an earlier path, so no step is repeated. */
 export function blockingChains(graph: FlowGraph, id: string, now: number): readonly (readonly string[])[] {
   const [blockers, towards] = blocking(graph, id, now);
   const seen = new Set<string>();

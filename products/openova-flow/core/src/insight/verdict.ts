@@ -4,10 +4,13 @@ import { age, behind, later, names, type Insight, type Vertex } from "./insight.
 
 export type Verdict = "passed" | "failed" | "pending";
 
-/** Marks of nodes that are ready, but not at what the source or the manifest has. */
+/** Marks of a ready node that is not at the current revision of its source or manifest. */
 const OUTDATED: ReadonlySet<string> = new Set(["not-observed", "old-revision", "source-stale"]);
 
-/** The verdict on the nodes that count, and the ids of those that may still change by themselves, in byte order. */
+/**
+ * The verdict on the nodes that count, whether a failure is final, and in `open` the ids of those that may still change by themselves, in
+ * byte order.
+ */
 export function verdictOf(insight: Insight, counts: (node: FlowNode) => boolean = () => true): { readonly verdict: Verdict; readonly final: boolean; readonly open: readonly string[] } {
   const counted = insight.vertices.filter((v) => v.isMember && counts(v.node as FlowNode));
   const ids = new Set(names(counted));
@@ -20,7 +23,6 @@ export function verdictOf(insight: Insight, counts: (node: FlowNode) => boolean 
   return { verdict, final: verdict === "failed" && problems.some((p) => p.final), open };
 }
 
-/** The nodes that may still change by themselves. */
 function mayChange(vertices: readonly Vertex[]): ReadonlySet<Vertex> {
   const able = vertices.filter((v) => v.node !== undefined && !v.isSatisfied && v.cycle === undefined);
   // Root causes that Flux retries, or that are too young to be final.

@@ -6,7 +6,7 @@ export interface Card extends Spot {
   readonly id: string;
   readonly w: number;
   readonly layer: number;
-  /** Of `BlockLayout`. */
+  /** As in `BlockLayout`. */
   readonly rank: number;
 }
 export interface InnerFrame extends Spot, Box {
@@ -56,7 +56,10 @@ function fill(frame: Frame, depth: number, layouts: Iterator<BlockLayout>, optio
   return { cards, groups, w: Math.max(LEAST_WIDTH, Math.max(own.width, packed.w) + 2 * PADDING), h: bottom + PADDING };
 }
 
-/** The positions of the regions. `fixed` regions do not move; the others keep their position in `before` if they fit there. */
+/**
+ * The positions of the regions. `fixed` regions do not move; the others keep their position in `before` if they fit there. Without `fixed`
+ * regions, all are arranged anew.
+ */
 export function arrange(
   sizes: ReadonlyMap<string, Box>,
   fixed: ReadonlyMap<string, Box & Spot>,

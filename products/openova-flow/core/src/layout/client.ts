@@ -15,8 +15,8 @@ export interface LayoutRequest {
 }
 export interface LayoutClient {
   /**
-   * The layout of the graph. Changed regions are computed in the worker. Overlapping calls are merged: the worker gets the last graph, and
-   * all calls resolve with its result.
+   * The layout of the graph. Changed regions are computed in the worker. Calls during a running one are merged: only the last graph is laid
+   * out, and all of them resolve with its result.
    */
   layout(graph: FlowGraph, previous?: LayoutResult | null): Promise<LayoutResult>;
   close(): void;

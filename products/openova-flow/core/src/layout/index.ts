@@ -12,7 +12,7 @@ export interface Rect {
 }
 export interface NodeBox extends Rect {
   readonly region: string;
-  /** The column, from 0: dependencies are in lower columns. */
+  /** The layer, from 0. Dependencies in the same frame are in lower layers, except on a cycle. */
   readonly layer: number;
 }
 /** The frame of a container that is not a region's own node. */
@@ -36,7 +36,7 @@ export interface LayoutOptions {
   readonly widthOf?: (id: string) => number;
   /** Default 40. */
   readonly nodeHeight?: number;
-  /** Width divided by height of the whole, as far as possible; default 1.6. */
+  /** The width divided by the height to aim for; default 1.6. */
   readonly aspect?: number;
 }
 

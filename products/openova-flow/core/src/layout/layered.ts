@@ -31,8 +31,8 @@ const SWEEPS = 4;
 
 /**
  * Layers by longest path, from left to right, each ordered by barycentres. A layer that is too tall for the block's aspect is split into
- * several columns. Nodes without edges form a grid below. Every edge that is not part of a cycle leads to a higher layer. If most nodes had
- * a rank before, these keep their order.
+ * several columns. Nodes without edges form a grid below. Every edge that is not part of a cycle leads to a higher layer. If most nodes with
+ * edges have a previous rank, these keep their order.
  */
 export function layoutBlock(block: Block, options: BlockOptions): BlockLayout {
   const dag = withoutBackEdges(block);
@@ -187,7 +187,7 @@ interface Size {
   readonly height: number;
 }
 
-/** The number of nodes in each column of a layer with this number of rows. */
+/** The maximum number of nodes in a column, if the layer is split evenly into columns of at most `rowCount`. */
 function perColumn(nodes: readonly number[], rowCount: number): number {
   return Math.ceil(nodes.length / Math.ceil(nodes.length / rowCount));
 }

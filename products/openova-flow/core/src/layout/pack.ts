@@ -30,10 +30,10 @@ export function shelves(boxes: readonly Box[], gap: number, aspect: number): { s
   return { spots, w, h: y + shelf };
 }
 
-/** With more boxes than this, only positions at the bottom are tried. */
+/** With more boxes than this, a new one goes below all others. */
 const MANY = 150;
 
-/** A free position for a box among fixed ones: the one at which the frame around all boxes, at the aspect ratio, is smallest; of several, the topmost. */
+/** A free position for a box among fixed ones that keeps the frame around all boxes, at the aspect ratio, small. */
 export function place(box: Box, taken: readonly (Box & Spot)[], gap: number, aspect: number): Spot {
   const right = taken.reduce((max, t) => Math.max(max, t.x + t.w), 0);
   const bottom = taken.reduce((max, t) => Math.max(max, t.y + t.h), 0);

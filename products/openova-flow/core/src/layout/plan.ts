@@ -15,7 +15,7 @@ export interface Frame {
 export interface RegionPlan {
   readonly region: string;
   readonly frame: Frame;
-  /** Plans with equal signatures have equal layouts. */
+  /** A region whose signature is unchanged need not be laid out again. */
   readonly signature: string;
 }
 
@@ -89,7 +89,7 @@ function frameTree(members: Members): ReadonlyMap<string, readonly string[]> {
     }
   };
   descend((members.groups.get("") ?? []).sort(compareBytes));
-  // Containers on a cycle of `contains` have no path from the region; they are drawn at its top level.
+  // Containers on a cycle of `contains` have no path from the region. The first of a cycle is drawn at its top level, the others inside.
   for (const id of members.containers.sort(compareBytes)) if (!done.has(id)) descend([id]);
   return tree;
 }

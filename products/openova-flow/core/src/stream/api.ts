@@ -39,10 +39,10 @@ export interface ApiOptions {
 export interface Api {
   flows(signal?: AbortSignal): Promise<readonly FlowSummary[]>;
   rollouts(flowId: string, signal?: AbortSignal): Promise<readonly Rollout[]>;
-  /** The newest revisions, at most `limit` (default 100), newest first. `revision` selects by commit (7 digits or more), digest or tag. */
+  /** At most `limit` revisions (the server's default is 100), newest first. `revision` selects by commit (7 digits or more), digest or tag. */
   revisions(flowId: string, options?: { readonly revision?: string; readonly limit?: number }, signal?: AbortSignal): Promise<readonly Revision[]>;
   events(flowId: string, after: number, limit?: number, signal?: AbortSignal): Promise<EventsAnswer>;
-  /** Yields page after page of the messages that the server still has, up to the head at the time of the first response. */
+  /** Calls `onAnswer` with page after page of the messages that the server still has, at least up to the head of the first response. */
   history(flowId: string, onAnswer: (answer: EventsAnswer) => void, signal?: AbortSignal): Promise<void>;
 }
 

@@ -2,7 +2,7 @@ import { SseParser, type SseFrame } from "./sse-parser.js";
 import type { ValidationError } from "../contract/validate.js";
 import { endpoint, web, webTimers, type Fetch, type FetchResponse, type Timers } from "./web.js";
 
-/** The state of a connection. `since` is its start; for `reconnecting` and `stale` it is the last live moment. */
+/** The state of a connection. `since` is its start; for `reconnecting` and `stale` the last live moment, or the creation if there was none. */
 export type ConnectionState =
   | { readonly kind: "connecting"; readonly since: number }
   | { readonly kind: "live"; readonly since: number }
@@ -11,7 +11,7 @@ export type ConnectionState =
   | { readonly kind: "stale"; readonly since: number; readonly attempt: number; readonly nextAttemptAt: number; readonly reason: string }
   /** 401 or 403. Retried slowly, since permissions and sessions may come back. */
   | { readonly kind: "forbidden"; readonly since: number; readonly status: number; readonly nextAttemptAt: number }
-  /** Deleted, or 404. Retried slowly; live again once the flow exists. */
+  /** Deleted, or 404 or 410. Retried; live again once the flow exists. */
   | { readonly kind: "gone"; readonly since: number; readonly nextAttemptAt: number }
   | { readonly kind: "closed"; readonly since: number };
 
@@ -33,7 +33,7 @@ export interface StreamOptions {
 
 export interface Connection {
   readonly state: ConnectionState;
-  /** Connects at once if the connection waits for its next attempt; at most once a second. */
+  /** Connects at once if the connection waits for its next attempt and the last one began at least a second ago. */
   retryNow(): void;
   close(): void;
 }
@@ -43,7 +43,7 @@ const SILENCE_MS = 40_000;
 /** After a connection of this length, the backoff starts again from the shortest wait. */
 const STABLE_MS = 10_000;
 const MAX_BACKOFF_MS = 30_000;
-/** Wait between attempts after 401, 403 or 404; jitter doubles it at most. */
+/** Minimum wait after a 401, 403, 404 or 410; jitter adds at most as much again. */
 const REFUSED_MS = 30_000;
 const MAX_RETRY_AFTER_MS = 300_000;
 const STALE_AFTER_MS = 30_000;
@@ -61,7 +61,7 @@ export class Stream implements Connection {
   #state: ConnectionState;
   /** The cursor: the next attempt resumes after this sequence number. Undefined: it gets snapshots. */
   lastSeq: number | undefined;
-  /** The part of the last frame's id after the sequence number. */
+  /** The part of a frame's id after the sequence number: of the last frame that had one. */
   mark = "";
   /** Attempts since the last stable connection. */
   #attempt = 0;
@@ -240,7 +240,7 @@ export class Stream implements Connection {
   }
 }
 
-/** The sequence number of a frame; undefined if it has none. */
+/** The id of a frame as a sequence number; undefined if it is none. */
 export function seqOf(frame: SseFrame): number | undefined {
   return frame.id === undefined || !/^\d+$/.test(frame.id) ? undefined : Number(frame.id);
 }

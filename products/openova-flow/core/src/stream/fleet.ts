@@ -4,14 +4,14 @@ import { NO_REGIONS, type Regions } from "../contract/regions.js";
 import { emptyState, fold, withRegions, type FlowState } from "../fold/state.js";
 
 /**
- * All flows of one stream. Feed it from `connectMany`. It ignores incarnations: a flow of a new incarnation always comes as a snapshot,
- * sometimes before its incarnation.
+ * All flows of one stream. Feed it from `connectMany`. A new incarnation alone does not change the state of a flow: its snapshot always
+ * comes too, sometimes before.
  */
 export class FleetStore {
   readonly #server: ServerClock;
   /** A flow is null until its snapshot has arrived. */
   #flows: Map<string, FlowState | null> | null = null;
-  /** By flow. They come separately from the states, sometimes before. */
+  /** The claims of each flow. They come separately from the states, sometimes before. */
   #regions = new Map<string, Regions>();
   #incarnations: ReadonlyMap<string, string> = new Map();
   #changed = new Set<string>();
@@ -21,7 +21,7 @@ export class FleetStore {
     this.#server = new ServerClock(now);
   }
 
-  /** The existing flows, unordered, each with its state, or null until that has arrived; null as a whole until the list has arrived. */
+  /** The existing flows, unordered: the state of each, or null while it is unknown. Null as a whole until the list has arrived. */
   get flows(): ReadonlyMap<string, FlowState | null> | null {
     return this.#flows;
   }
@@ -30,7 +30,7 @@ export class FleetStore {
     return this.#seq;
   }
 
-  /** The server's clock. */
+  /** The time by the server's clock, in Unix milliseconds. */
   now(): number {
     return this.#server.now();
   }

@@ -7,11 +7,11 @@ import type { FlowMessage } from "../contract/types.js";
 import { decode, type ValidationError } from "../contract/validate.js";
 
 /**
- * An event of a stream of several flows. `seq` is its sequence number, counted over all flows of the server; undefined if the stream can't
- * resume after it.
+ * An event of a stream of several flows. `seq` is its sequence number, counted over all flows of the server. The stream can resume after
+ * it, except after that of a heartbeat; it is undefined if it can't.
  */
 export type ManyEvent =
-  /** First on each connection: all existing flows, by id, with their incarnations. */
+  /** The incarnations of the followed flows that exist, by id: on each connection before the events of flows, and again if a client fell behind. */
   | { readonly type: "flows"; readonly flows: ReadonlyMap<string, string> }
   | { readonly type: "message"; readonly flowId: string; readonly seq: number | undefined; readonly message: FlowMessage }
   /** An invalid snapshot. The state of the flow is unknown until the next one. */

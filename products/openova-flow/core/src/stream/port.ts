@@ -12,7 +12,7 @@ export interface Port {
 export interface TabMessage {
   readonly from: "tab";
   readonly tab: string;
-  /** `alive` is sent every 20 s. A tab that has not sent it for three minutes counts as closed. */
+  /** `alive` only shows that the tab is open: one that sends nothing for long counts as closed. */
   readonly action: "join" | "alive" | "leave" | "retry";
   readonly url: string;
   readonly flowId: string;

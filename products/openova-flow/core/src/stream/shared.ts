@@ -15,7 +15,7 @@ export interface SharedConnection extends Connection {
   readonly via: "shared-worker" | "own";
 }
 
-/** Time without a message after which the worker counts as dead. It sends a heartbeat every 15 s. */
+/** Time without a message after which the worker counts as dead. It passes on the server's heartbeats, one every 15 s. */
 const SILENCE_MS = 45_000;
 /** The same for the first message: a worker that fails to start sends nothing, not even an error. */
 const FIRST_MESSAGE_MS = 5_000;
@@ -23,7 +23,7 @@ const FIRST_MESSAGE_MS = 5_000;
 const RELOAD_MS = 5_000;
 
 /**
- * Like `connect`, but all tabs of a browser share one connection to the server, in a SharedWorker. If there is none, or it stops answering,
+ * Like `connect`, but all tabs of a browser share one connection for each flow, in a SharedWorker. If there is none, or it stops answering,
  * the tab connects by itself; the code for that is loaded then.
  */
 export function connectShared(options: SharedOptions): SharedConnection {

@@ -53,11 +53,11 @@ export class FlowStore {
   get seq(): number {
     return this.#seq;
   }
-  /** Empty until the first heartbeat. */
+  /** Empty while it is unknown or the flow does not exist. */
   get incarnation(): string {
     return this.#incarnation;
   }
-  /** True after the first snapshot. */
+  /** True from a snapshot until the flow is deleted. */
   get loaded(): boolean {
     return this.#loaded;
   }
@@ -66,7 +66,7 @@ export class FlowStore {
     return this.#deleted;
   }
 
-  /** The server's clock. */
+  /** The time by the server's clock, in Unix milliseconds. */
   now(): number {
     return this.#server.now();
   }
@@ -109,7 +109,7 @@ export class FlowStore {
     if (this.#restart !== null && this.#settle(expireRestart(this.#restart, this.#clock()))) this.#changed();
   }
 
-  /** Calls `fn` after each change, synchronously. Use requestAnimationFrame to draw once for several changes. */
+  /** Calls `fn` after each event and each change, synchronously, until the result is called. Use requestAnimationFrame to draw once for several. */
   subscribe(fn: () => void): () => void {
     this.#listeners.add(fn);
     return () => this.#listeners.delete(fn);

@@ -9,8 +9,8 @@ export interface Command {
 }
 
 /**
- * Commands that a person may copy for a node: describe, events, logs, resume, and retry unless only a change in Git helps. Empty for a node
- * that is not a Flux object, and for one with a name or namespace that is not safe in a shell.
+ * Commands that a person may copy for a HelmRelease or Kustomization; empty for other nodes, and for a name or namespace that is not safe
+ * in a shell. With `isInGit`, only a change in Git helps, so there is no retry.
  */
 export function commandsFor(node: FlowNode, isInGit = false): readonly Command[] {
   const { kind, namespace = "flux-system", suspended } = metaOf(node);

@@ -16,17 +16,14 @@ interface Names {
 
 const kept = new WeakMap<FlowGraph, Names>();
 
-/**
- * The part of an id that is the same in every region: after the region, kind, namespace and name of a Flux object. If an id does not begin
- * with its region, the label.
- */
+/** The id without its region, so that it is the same in every region. If the id does not begin with its region, the label. */
 export function keyOf({ id, label, region = "" }: Named): string {
   return region !== "" && id.startsWith(`${region}/`) ? id.slice(region.length + 1) : label;
 }
 
 /**
  * The shortest unambiguous name, without the region: the label, otherwise with namespace, otherwise also with kind, otherwise the id. A
- * release takes precedence over a source. An id that does not exist is named by its last parts.
+ * release takes precedence over a source. An id that does not exist is named by its last part or two, if no node has that name.
  */
 export function nameOf(graph: FlowGraph, id: string): string {
   const { byId, owners } = namesOf(graph);
@@ -36,7 +33,7 @@ export function nameOf(graph: FlowGraph, id: string): string {
   return [-1, -2].map((n) => parts.slice(n).join("/")).find((name) => name !== "" && !owners.has(name)) ?? id;
 }
 
-/** The name, with its region in front if the flow has several regions. */
+/** The name, with its region in front if the flow has several regions, unless the node is the region's own. */
 export function fullNameOf(graph: FlowGraph, id: string): string {
   const region = graph.nodes.get(id)?.region ?? "";
   return region === "" || region === id || namesOf(graph).regions < 2 ? nameOf(graph, id) : `${region}/${nameOf(graph, id)}`;

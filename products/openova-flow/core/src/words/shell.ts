@@ -1,4 +1,4 @@
-/** An argument that needs no quotes in any shell. */
+/** An argument that needs no quotes in a POSIX shell or zsh. */
 const PLAIN = /^(?!=)[\w.:/@,=-]+$/;
 /** The name of a program, which can't be an assignment. */
 const PROGRAM = /^(?!-)[\w./-]+$/;
@@ -45,7 +45,7 @@ const VERBS: ReadonlyMap<string, readonly string[]> = new Map([
 ]);
 const OPTIONS = /^(-n|-A|-o|--for|--reset|--force|--with-source|--tail=\d{1,6}|--raw=\/readyz\?verbose|--as=[^-].*)$/;
 
-/** Whether a command is one that an adapter sends. Otherwise anybody who may write a node could suggest any command to a person. */
+/** Whether a command has only subcommands and options that adapters send. Without this check a writer of nodes could suggest any command. */
 export function isOffered([program = "", ...rest]: readonly string[]): boolean {
   const verb = rest[rest[0] === "-n" ? 2 : 0] ?? "";
   return VERBS.get(program)?.includes(verb) === true && !rest.some((a) => a.startsWith("-") && !OPTIONS.test(a));

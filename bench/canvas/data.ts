@@ -20,9 +20,9 @@ export function* changes(snapshot: SnapshotMessage): Generator<FlowNode, never> 
   }
 }
 
-/** The functions of a page that the runner calls. Every promise resolves once the frame has been produced. */
+/** The functions of a page that the runner calls. */
 export interface Subject {
-  /** Wall-clock milliseconds from the parsed snapshot to the first frame that shows it. */
+  /** Wall-clock milliseconds from the snapshot's JSON to the first frame that shows it. */
   first(nodes: number): Promise<number>;
   /** Pans for a number of frames at a scale; scale 0 shows everything. */
   pan(scale: number, frames: number): Promise<void>;

@@ -280,7 +280,7 @@ describe("selection", () => {
     expect(await page.evaluate(() => bench.element!.getAttribute("selected"))).toBeNull();
   });
 
-  test("frames of groups and ghosts can be selected too", async () => {
+  test("ghosts and frames of groups can be selected too", async () => {
     const page = await start();
     const missing = await middleOf(page, "gone/bp-nobody");
     await page.mouse.click(missing.x, missing.y);

@@ -75,7 +75,7 @@ describe("colours", () => {
       for (const c of [t.blockedBy, t.blocks, t.critical, t.focus, t.failure, t.warning]) expect(contrast(c, t.lane)).toBeGreaterThanOrEqual(3);
     }
   });
-  test("every display state has its own colour, segment of the bar and glyph", () => {
+  test("every display state has a colour, a segment of the bar and its own glyph", () => {
     expect([...STATES].toSorted()).toEqual([...stateOrder].toSorted());
     const drawings = STATES.map((s) => JSON.stringify([glyphs[s].stroke, glyphs[s].fill]));
     expect(new Set(drawings).size).toBe(STATES.length);

@@ -49,7 +49,7 @@ describe("Scene", () => {
     }
   });
 
-  test("keeps all types, conditions, cycles, missing ends and cross-flow edges", () => {
+  test("keeps all edge types, cycles, missing ends, cross-flow edges and lags", () => {
     const scene = sceneOf(stateOf(zoo()));
     const { edges } = scene;
     const drawn = Array.from({ length: edges.count }, (_, e) => ({

@@ -22,7 +22,7 @@ function source(snapshot: ReturnType<typeof zoo>): ExportSource {
   };
 }
 
-/** Checks that tags are balanced. */
+/** Checks that tags are balanced and special characters escaped. */
 function wellFormed(xml: string): void {
   const open: string[] = [];
   for (const [, close, name, self] of xml.matchAll(/<(\/?)([a-z]+)(?:\s+[\w-]+="[^"<&]*(?:&(?:amp|lt|gt|quot);[^"<&]*)*")*\s*(\/?)>/g)) {

@@ -166,8 +166,8 @@ export class OpenovaFlowElement extends HTMLElement {
   // ---- state
 
   /**
-   * Shows a state. Cheap to call at any rate: only the newest is drawn, once a frame. `changed` has the ids of the nodes that differ from the
-   * state of the previous call; without it all nodes are compared.
+   * Shows a state, and ends the element's own connection for good. Cheap to call at any rate: only the newest state is drawn, once a frame.
+   * `changed` has the ids of the nodes that differ from the state of the previous call; without it all nodes are compared.
    */
   setState(state: FlowState, changed?: Iterable<string>): void {
     this.#injected = true;
@@ -180,7 +180,7 @@ export class OpenovaFlowElement extends HTMLElement {
     if (state !== null) this.setState(state);
   }
 
-  /** The current time for durations, in Unix milliseconds. Default `Date.now`; set it for time travel. */
+  /** The current time for durations, in Unix milliseconds; set it for time travel. Default: `Date.now`, or the server's clock with an own connection. */
   get clock(): () => number { return this.#clock; }
   set clock(clock: () => number) {
     this.#clock = clock;
@@ -257,17 +257,17 @@ export class OpenovaFlowElement extends HTMLElement {
     void this.#model.pin(id).then(() => this.#settle());
   }
 
-  /** Dims all nodes that the predicate rejects or that are not among the ids; null dims none. */
+  /** Dims all nodes that the predicate rejects or that are not among the ids; null dims none. A selected node or a highlight suspends it. */
   setFilter(filter: Filter | null): void {
     this.#selection.filter = filter;
   }
 
-  /** Draws a frame around the releases of each namespace, or removes these frames. */
+  /** Draws a frame around the nodes of each namespace, or removes these frames. */
   setGrouping(by: "namespace" | null): void {
     void this.#model.group(by === "namespace").then(() => this.#settle());
   }
 
-  /** Sets usual durations by release key (`usualDurations` of flow-core). Cards of working releases show them. */
+  /** Sets usual durations by release key (`usualDurations` of flow-core), for the captions of cards. */
   setUsual(usual: ReadonlyMap<string, Usual>): void {
     this.#model.usual = usual;
     this.#renderer.resume();
@@ -288,18 +288,18 @@ export class OpenovaFlowElement extends HTMLElement {
     this.#shell.set({ "--_left": `${left}px`, "--_right": `${right}px`, "--_bottom": `${bottom}px` });
   }
 
-  /** Shows the whole flow inside the padding, also after changes of the flow, until the user moves the view. */
+  /** Shows the whole flow inside the padding, also after changes of the flow, until the view is moved. */
   fit(padding?: Partial<Padding>, options: { readonly animate?: boolean } = {}): void {
     if (padding !== undefined) this.padding = { ...this.padding, ...padding };
     this.#viewport.fit(options.animate ?? true);
   }
 
-  /** Centres a node, region or group at a readable scale. If it does not exist yet, this happens once it does. */
+  /** Centres a node at a readable scale, or a whole region or group. If it does not exist yet, this happens once it does. */
   zoomTo(id: string, options: { readonly animate?: boolean } = {}): void {
     this.#viewport.zoomTo(id, options.animate ?? true);
   }
 
-  /** Brings all these nodes into view, at scale 1 or less. */
+  /** Brings all these nodes, regions and groups into view, at scale 1 or less. Unknown ids are ignored. */
   show(ids: Iterable<string>): void { this.#viewport.showAll(ids); }
 
   zoomIn(): void { this.#viewport.zoomBy(zoomStep, true); }

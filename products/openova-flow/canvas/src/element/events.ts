@@ -5,7 +5,7 @@ import type { Level } from "../view/lod.js";
 export type SelectKind = "node" | "region" | "group" | "missing" | "external";
 
 export interface SelectDetail {
-  /** Null when the selection was cleared. */
+  /** Null if there is no target any more. */
   readonly id: string | null;
   readonly kind: SelectKind | null;
 }

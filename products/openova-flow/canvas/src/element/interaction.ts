@@ -20,7 +20,7 @@ export interface Parts {
   readonly emit: Emit;
 }
 
-/** Selects a target for the user, which fires the event. */
+/** Selects a target and fires the event. */
 function choose(element: OpenovaFlowElement, { emit }: Parts, target: Target | null): void {
   element.select(target?.id ?? null);
   emit("select", { id: target?.id ?? null, kind: target?.kind ?? null });

@@ -20,7 +20,7 @@ export class StateQueue {
   /** The state that waits to be applied; null for none. */
   get state(): FlowState | null { return this.#pending?.state ?? null; }
 
-  /** `changed` has the ids of the nodes that differ from the state of the previous call; without it all nodes are compared. */
+  /** `changed` has the ids of the nodes that differ from the state of the previous call; undefined if they are unknown. */
   push(state: FlowState, changed?: Iterable<string>): void {
     const before = this.#pending;
     const known = changed !== undefined && before?.changed !== null;

@@ -92,7 +92,7 @@ export class Selection {
     this.#emphasisedAt = now;
   }
 
-  /** Draws selection and emphasis again, for instance on a new scene. */
+  /** Draws the selection and the emphasis again. */
   refresh(): void {
     this.#emphasise();
     this.point();

@@ -110,7 +110,7 @@ export function buildShell(root: ShadowRoot): Shell {
       announcer.style.color = `var(--flow-${name})`;
       const { color } = getComputedStyle(announcer);
       if (probe === null) return color;
-      // A canvas writes colours as `#rrggbb`.
+      // A canvas returns an opaque colour as `#rrggbb`.
       probe.fillStyle = color;
       return probe.fillStyle;
     },

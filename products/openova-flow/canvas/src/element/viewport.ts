@@ -6,7 +6,7 @@ import { compactScale, nodeScale } from "../view/lod.js";
 /** Minimum scale after zooming to a node. */
 const readable = 0.8;
 
-/** The view of the element. It shows the whole flow until the user moves it. */
+/** The view of the element. It follows the extent of the flow until it is moved. */
 export class Viewport {
   readonly #renderer: Renderer;
   #padding: Padding = noPadding;
@@ -18,7 +18,6 @@ export class Viewport {
     this.#renderer = renderer;
   }
 
-  /** Pixels that the page's panels cover on each side. */
   get padding(): Padding { return this.#padding; }
   set padding(padding: Partial<Padding>) {
     this.#padding = { ...noPadding, ...padding };
@@ -48,7 +47,6 @@ export class Viewport {
     return b.x >= goal.x - 1 && b.y >= goal.y - 1 && b.x + b.w <= goal.x + size.width / goal.k + 1 && b.y + b.h <= goal.y + size.height / goal.k + 1;
   }
 
-  /** Shows the whole flow inside the padding, also after changes of the flow, until the user moves the view. */
   fit(animate: boolean): void {
     this.#isMoved = false;
     this.#isFitRequested = true;
@@ -74,7 +72,6 @@ export class Viewport {
     return { top: top + by, right: right + by, bottom: bottom + by, left: left + by };
   }
 
-  /** Centres a node, region or group at a readable scale. If it does not exist yet, this happens once it does. */
   zoomTo(id: string, animate: boolean): void {
     this.#pendingZoom = { id, animate };
     this.#zoomToPending();
@@ -90,7 +87,6 @@ export class Viewport {
     this.move(fitted(rect, size, this.#room(24), scene.index.has(pending.id) ? Math.max(goal.k, readable) : 1), pending.animate);
   }
 
-  /** Brings all these nodes into view, at scale 1 or less. */
   showAll(ids: Iterable<string>): void {
     const rects = [...ids].flatMap((id) => this.#renderer.scene?.rectOf(id) ?? []);
     if (rects.length === 0 || this.#renderer.size.width === 0) return;
@@ -117,13 +113,12 @@ export class Viewport {
     if (camera.x !== goal.x || camera.y !== goal.y) this.move(camera, true);
   }
 
-  /** Moves to a view that the user asked for. */
+  /** Moves the view, which then no longer follows the extent of the flow. */
   move(camera: Camera, animate = false): void {
     this.#isMoved = true;
     this.#renderer.setCamera(camera, animate);
   }
 
-  /** The box of a node, region or group in CSS pixels; undefined if it does not exist. */
   boxOf(id: string): Rect | undefined {
     const { scene, camera } = this.#renderer;
     const r = scene?.rectOf(id);

@@ -81,11 +81,11 @@ export function fitted(bounds: Rect, size: Size, pad: Padding = noPadding, limit
 const narrow = 600, openLeast = 0.42, openMost = 0.7;
 
 /**
- * The first view in a narrow viewport of a flow that is too small to read as a whole, at `scale`: a region from its left, with the node
- * `first` in view. Undefined if the whole flow is the better view: the viewport is wide, or `scale` is outside the range `readable`.
+ * The first view of a flow in a narrow viewport: a region from its left, with the node `first` in view. Undefined if the viewport is wide,
+ * or if `scale`, that of the whole flow, is outside `range`: the whole flow is then the better view.
  */
-export function openingView(scale: number, region: Rect, first: Rect | undefined, size: Size, pad: Padding, readable: readonly [number, number]): Camera | undefined {
-  if (size.width >= narrow || scale < readable[0] || scale >= readable[1]) return undefined;
+export function openingView(scale: number, region: Rect, first: Rect | undefined, size: Size, pad: Padding, range: readonly [number, number]): Camera | undefined {
+  if (size.width >= narrow || scale < range[0] || scale >= range[1]) return undefined;
   const area = freeArea(size, pad);
   const k = Math.min(openMost, Math.max(openLeast, area.h / Math.max(region.h, 1)));
   const spare = Math.max(0, area.h - region.h * k) / 2;
@@ -104,7 +104,7 @@ export function revealed(c: Camera, r: Rect, size: Size, pad: Padding = noPaddin
   return panned(c, shift(p.x, r.w * c.k, area.x, area.w), shift(p.y, r.h * c.k, area.y, area.h));
 }
 
-/** Keeps at least `margin` screen pixels of the world in view. */
+/** Keeps at least `margin` screen pixels of the world in view, or half of a smaller viewport. */
 export function constrained(c: Camera, world: Rect, size: Size, margin = 64): Camera {
   const mx = Math.min(margin, size.width / 2) / c.k;
   const my = Math.min(margin, size.height / 2) / c.k;

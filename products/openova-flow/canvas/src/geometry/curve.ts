@@ -51,8 +51,8 @@ function roundFinish(r: Rect, down: boolean, unit: number): number[] {
 }
 
 /**
- * The curve of a relationship between two boxes. The type decides at which sides it leaves and arrives, which tells the four scheduling
- * types apart. `unit` is the length of one world unit.
+ * The curve of a relationship between two boxes. The type decides at which sides it leaves and arrives, which tells the types apart. `unit`
+ * is the length of one world unit.
  */
 export function curveOf(type: RelationshipType, from: Rect, to: Rect, unit: number): Curve {
   let [a, b] = sides[type];
@@ -97,7 +97,7 @@ function along(c: Curve, t: number): { x: number; y: number } {
   return { x: mix(0), y: mix(1) };
 }
 
-/** The position of marks: `before` pixels before the end, or half-way on a shorter curve. */
+/** The position of marks: about `before` pixels before the end, but at most half-way back on the last piece. */
 export function markPoint(c: Curve, before: number): { x: number; y: number } {
   const x1 = c.p.at(-2)!, y1 = c.p.at(-1)!;
   for (let t = 0.95; t > 0.5; t -= 0.05) {

@@ -10,7 +10,7 @@ export interface Boxes {
 }
 
 /**
- * A uniform grid over boxes: each cell lists the boxes that touch it. Immutable and built in linear time. Its size depends
+ * A uniform grid over boxes: each cell lists the boxes that touch it. It does not follow boxes that move. Its size depends
  * on the number of boxes, not on the extent of the world.
  */
 export class SpatialIndex {

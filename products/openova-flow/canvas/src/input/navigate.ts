@@ -36,7 +36,7 @@ export function nearest(boxes: Boxes, from: number, direction: Direction): numbe
     : least(boxes.count, (i) => cost(boxes, from, i, direction));
 }
 
-/** The node that an arrow key goes to, or -1. Left and right prefer the nearest node at the other end of an edge. Otherwise it is the nearest node in the direction. */
+/** The node that an arrow key goes to, or -1: the nearest in the direction. Left and right prefer the nearest at the other end of an edge. */
 export function step(boxes: Boxes, edges: Pick<SceneEdges, "count" | "from" | "to">, from: number, direction: Direction): number {
   let best = -1, low = Infinity;
   if (from >= 0 && (direction === "left" || direction === "right")) {
@@ -61,7 +61,7 @@ export interface Stop {
   readonly announcement: string;
 }
 
-/** The node to which an arrow key moves the selection, or the region if regions are drawn as tiles; null if there is none. */
+/** The node to which an arrow key moves the selection, or at level `tile`, unless a node is selected, the region; null if there is none. */
 export function stopAfter(scene: Scene, selected: string | null, level: Level, direction: Direction): Stop | null {
   const from = scene.index.get(selected ?? "") ?? -1;
   if (level === "tile" && scene.regions.length > 1 && from < 0) return regionAfter(scene, selected, direction);

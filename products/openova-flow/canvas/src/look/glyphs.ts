@@ -12,7 +12,7 @@ export interface Glyph {
 
 const ring = (r: number): string => `M${8 + r} 8a${r} ${r} 0 1 1-${2 * r} 0a${r} ${r} 0 1 1 ${2 * r} 0Z`;
 
-/** Paths need no font. Each has its own outline, so that it can be recognised without colour. */
+/** Paths need no font. Each display state has its own outline, so that it can be recognised without colour. */
 export const glyphs: Readonly<Record<GlyphName, Glyph>> = {
   ready: { stroke: "M3.6 8.4 6.7 11.5 12.4 4.9", width: 2 },
   working: { stroke: ring(4.6), fill: "M8 3.4a4.6 4.6 0 0 1 0 9.2Z", width: 1.5 },

@@ -24,7 +24,7 @@ export const palette: Readonly<Record<PaletteName, readonly [light: string, dark
   unconfirmed: ["#5f6872", "#8b949e"],
 };
 
-/** Adds the default palette to the document, in a rule of zero specificity, which any other rule overrides. */
+/** Adds the default palette to the document, in a rule of zero specificity, which a rule for `:root` or `html` overrides. */
 export function adoptPalette(): void {
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(`:where(:root) { ${Object.entries(palette).map(([name, [light, dark]]) => `--flow-${name}: light-dark(${light}, ${dark});`).join(" ")} }`);

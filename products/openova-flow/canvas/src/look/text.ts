@@ -5,7 +5,7 @@ const ellipsis = "…";
 
 /**
  * Fits text into widths without having the browser measure every string: it adds up cached widths of single characters. Kerning is ignored,
- * so the results are slightly too wide.
+ * so widths are approximate.
  */
 export class TextFitter {
   readonly #measure: MeasureChar;
@@ -33,7 +33,7 @@ export class TextFitter {
 
   /**
    * The text if it fits into `room` pixels, else as much of its beginning as fits together with an ellipsis; empty if nothing fits. With `part`,
-   * the index of a character, the ellipsis is in the middle, or further left if that character would be cut off.
+   * the index of a character, it is cut in the middle, or elsewhere if that keeps this character visible.
    */
   fit(text: string, room: number, size: number, weight = 400, part?: number): string {
     if (room <= 0 || text === "") return "";
@@ -59,7 +59,7 @@ export class TextFitter {
     if (count(chars, ems) === chars.length) return chars.join("");
     const room = ems - dots;
     const middle = chars.length - count(chars.toReversed(), room / 2);
-    // One character rarely identifies the part, so three must be visible if there is room.
+    // One character rarely identifies the part, so three must be visible if all that follows would fit.
     const wanted = part === undefined || count(chars.slice(part), room) < chars.length - part ? 1 : 3;
     const begin = part === undefined ? 0 : part + wanted;
     // If nothing would be left before the part, its end is cut instead: other names may begin differently and go on like this one.

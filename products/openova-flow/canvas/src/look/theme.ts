@@ -91,7 +91,7 @@ function legible(color: string, on: string, text: string): string {
   return text;
 }
 
-/** Loud: a filled rail and a coloured border. Calm: only the mark is coloured. Ghostly: dashed and without a rail. */
+/** Loud: a filled rail and a coloured border. Calm: a faint rail and border. Ghostly: dashed and without a rail. */
 function style(color: string, ground: Ground, tone: "loud" | "calm" | "ghostly", chip: string): StateStyle {
   const { surface, border, ink, text } = ground;
   const rail = tone === "loud" ? color : tone === "calm" ? mix(color, surface, 0.14) : surface;

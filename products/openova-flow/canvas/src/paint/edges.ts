@@ -8,7 +8,7 @@ import { isTile, onScreen, screenRect, visibleRegions, type View } from "../view
 /** Dashes by type, in the order of EDGE_TYPES. The type also shows in the sides where an edge is attached and in its end mark. */
 const dashes: readonly (readonly number[])[] = [[], [8, 4], [8, 3, 2, 3], [3, 3], [1, 4]];
 
-/** Minimum scale at which edges are drawn. At a smaller one they would merge into a grey area. */
+/** Minimum scale at which edges without emphasis are drawn. At a smaller one they would merge into a grey area. */
 const edgeScale = 0.1;
 
 interface Look {
@@ -70,7 +70,7 @@ function look(pen: Pen, view: View, e: number): Look {
   return { type, color, width: view.level === "card" && (flags & IMPLIED) === 0 ? 1.25 : 1, dash };
 }
 
-/** Draws all edges, those of the same look together. */
+/** Draws the edges in view, those of the same look together. */
 export function paintEdges(pen: Pen, view: View): void {
   const { c } = pen;
   const batches = new Map<string, { look: Look; curves: Curve[] }>();
@@ -116,7 +116,7 @@ function strokeCurves(pen: Pen, curves: readonly Curve[], color: string, width: 
   c.lineCap = "butt";
 }
 
-/** Draws the mark at the end: arrow, hollow arrow, bar, diamond, fork, in the order of EDGE_TYPES. */
+/** Draws the mark at the end: arrow, hollow arrow, two bars, diamond, fork, in the order of EDGE_TYPES. */
 function endMark(pen: Pen, curve: Curve, type: number, color: string, k: number): void {
   const { c } = pen;
   const s = Math.min(Math.max(7 * k, 3.5), 9);
@@ -161,7 +161,7 @@ function endMark(pen: Pen, curve: Curve, type: number, color: string, k: number)
   } else c.stroke();
 }
 
-/** Draws the marks before the end: on-failure, always, cycle, and the lag. */
+/** Draws the marks of condition and cycle before the end, and the lag. */
 function marks(pen: Pen, view: View, e: number, curve: Curve): void {
   const { edges } = view.scene;
   const { theme, c } = pen;

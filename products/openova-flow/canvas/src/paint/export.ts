@@ -52,7 +52,7 @@ function paintAll(pen: Pen, view: View): void {
   paintNodes(pen, view, visibleNodes(view));
 }
 
-/** The flow as an SVG document: every node and edge, however many. */
+/** The flow at scale 1, or the view, as an SVG document. */
 export function toSVG(source: ExportSource, options: ExportOptions = {}): string {
   const view = frame(source, options.scope ?? "all", Infinity);
   const pen = svgPen(source.theme, source.text, source.family);
@@ -60,7 +60,7 @@ export function toSVG(source: ExportSource, options: ExportOptions = {}): string
   return svgDocument(pen, view.size.width, view.size.height, source.title);
 }
 
-/** The flow as a PNG, scaled down if a side would be longer than `longest`. */
+/** The flow or the view as a PNG, scaled down if a side would be longer than `longest`. */
 export function toPNG(source: ExportSource, options: ExportOptions = {}): Promise<Blob> {
   const wanted = Math.max(0.1, options.scale ?? 2);
   const view = frame(source, options.scope ?? "all", longest / wanted);

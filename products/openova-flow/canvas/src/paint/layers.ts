@@ -4,7 +4,7 @@ import { canvasPen, type CanvasPen, type CanvasPenOptions } from "./pen.js";
 
 /** The canvases of the element, from bottom to top, and that of the map. */
 export interface Layers {
-  /** Frames and edges: redrawn when the view or the topology changes. */
+  /** Frames and edges. */
   readonly ground: HTMLCanvasElement;
   /** Nodes, tiles and titles: redrawn in part when a status changes. */
   readonly nodes: HTMLCanvasElement;
@@ -15,7 +15,7 @@ export interface Layers {
 
 export type Pens = { readonly [layer in keyof Layers]: CanvasPen };
 
-/** Makes the layers as large as the element, in CSS pixels. */
+/** Makes the layers as large as the element, of `size` in CSS pixels; the map has a size of its own. */
 export function resizeLayers({ map, ...others }: Layers, size: Size, dpr: number): void {
   const fit = (canvas: HTMLCanvasElement, s: Size): void => {
     canvas.width = Math.max(1, Math.round(s.width * dpr));

@@ -6,10 +6,10 @@ import { stateName } from "./nodes.js";
 import type { Scene } from "../scene/scene.js";
 import type { View } from "../view/view.js";
 
-/** Maximum number of nodes that the map shows as dots. */
+/** Number of nodes above which the map shows regions, if there are several. */
 const single = 1500;
 
-/** Paints all nodes as dots, or all regions as progress bars if there are more than `single` nodes. */
+/** Paints all nodes as dots, or all regions as progress bars. */
 function paintMap(pen: Pen, scene: Scene): void {
   const { c, theme } = pen;
   const m = minimapCamera(scene.bounds);
@@ -53,12 +53,12 @@ function paintMapFrame(pen: Pen, scene: Scene, camera: Camera, size: Size): void
   c.stroke();
 }
 
-/** The map in the corner: a cached picture of the whole scene, at most `mapMs` old after a change, and the frame of the view on top of it. */
+/** The map in the corner: a picture of the whole scene, made again at most every `mapMs`, and the frame of the view on top of it. */
 export class MapLayer {
   #picture: HTMLCanvasElement | null = null;
   #madeAt = -Infinity;
 
-  /** Draws the map. Returns false if the scene has changed, but the picture is younger than `mapMs` and was not redrawn: call it again later. */
+  /** Draws the map. `changed`: the scene has changed. Returns false if the picture may be out of date: call it again after `mapMs`. */
   draw(pen: CanvasPen, view: View, now: number, changed: boolean): boolean {
     const isYoung = now - this.#madeAt < mapMs;
     if (this.#picture === null || (changed && !isYoung)) {

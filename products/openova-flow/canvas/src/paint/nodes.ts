@@ -22,7 +22,7 @@ interface Box {
   readonly h: number;
 }
 
-/** The box of a node in whole device pixels, so that its edges are sharp and neighbours never share one. */
+/** The box of a node in whole device pixels, so that its edges are sharp. */
 export function nodeBox(view: View, dpr: number, i: number): Box {
   const { scene, camera } = view;
   const x = snap((scene.x[i]! - camera.x) * camera.k, dpr);

@@ -25,7 +25,7 @@ function ring(pen: Pen, r: Rect, color: string, width: number, radius: number): 
   c.stroke();
 }
 
-/** Draws rings round the selected and hovered targets, and a tooltip if the node has no room for its text. */
+/** Draws rings round the selected and hovered targets, and a tooltip if the node shows less than its name and caption. */
 export function paintOverlay(pen: Pen, view: View, at: Pointed): void {
   const radius = Math.min(7 * view.camera.k, 9);
   if (at.hoveredFrame !== undefined) ring(pen, screenRect(view, at.hoveredFrame), pen.theme.faint, 1.5, 6);

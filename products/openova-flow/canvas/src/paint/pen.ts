@@ -19,7 +19,7 @@ export interface Pen {
   readonly family: string;
   /** Draws a glyph centred on a point, in a box of the given size. */
   glyph(name: GlyphName, x: number, y: number, size: number, color: string): void;
-  /** Draws the moving stripes of working nodes over a filled box. */
+  /** Draws the stripes of working nodes over a filled box. */
   stripes(x: number, y: number, w: number, h: number): void;
 }
 

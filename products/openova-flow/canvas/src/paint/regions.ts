@@ -15,7 +15,7 @@ export function snapped(r: Rect, dpr: number): Rect {
 const ready = STATES.indexOf("ready");
 const broken = STATES.indexOf("broken");
 
-/** Draws the frames of all groups and regions, except regions drawn as tiles. */
+/** Draws the frames of the regions and groups in view, except of tiles. */
 export function paintFrames(pen: Pen, view: View): void {
   const { c, theme } = pen;
   const k = view.camera.k;
@@ -42,7 +42,7 @@ function strokeFrame({ c, theme }: Pen, region: SceneRegion, color: string): voi
 
 const toneOf = (theme: Theme, region: SceneRegion): string => (region.note.tone === "refused" ? theme.failure : theme.warning);
 
-/** The area that `paintRegion` draws on: the tile, or the title. Nothing else is drawn there. */
+/** The area of the tile, or of the title, on which `paintRegion` draws; undefined if there is neither. No node is drawn there. */
 export function regionFace(view: View, region: SceneRegion, text: TextFitter, dpr: number): Rect | undefined {
   const r = snapped(screenRect(view, region), dpr);
   if (isTile(region, view.camera.k)) return r;
@@ -104,7 +104,7 @@ function corner(region: SceneRegion, k: number, text: TextFitter): number | unde
 
 const fits = new WeakMap<Scene, { readonly k: number; readonly all: boolean }>();
 
-/** Whether all titles fit into their corners. Titles of all lanes look alike. */
+/** Whether all titles fit into their corners. Otherwise none is drawn there, so that lanes look alike. */
 function cornersFit({ scene, camera: { k } }: View, text: TextFitter): boolean {
   let known = fits.get(scene);
   if (known?.k !== k) fits.set(scene, (known = { k, all: scene.regions.every((r) => r.label === "" || corner(r, k, text) !== undefined) }));
@@ -148,7 +148,7 @@ function paintTitle(pen: Pen, region: SceneRegion, plan: TitlePlan, r: Rect): vo
   if (room >= 24) paintBar(pen, region, { x: barX, y: stacked ? y + 7.5 : top + plan.h / 2 - h / 2, w: Math.min(room, plan.kind === "strip" ? 160 : 64), h });
 }
 
-/** Draws a region's mark and note on the baseline `y`. `ground` is the colour that covers lines behind them. Returns their width; 0 without a note. */
+/** Draws a region's mark and note on the baseline `y`. `ground` is the colour that covers lines behind them. Returns the drawn width. */
 function paintNote(pen: Pen, region: SceneRegion, x: number, y: number, room: number, size: number, ground?: string): number {
   const { c, theme, text } = pen;
   const { text: long, short, tone } = region.note;
@@ -170,7 +170,7 @@ function paintNote(pen: Pen, region: SceneRegion, x: number, y: number, room: nu
   return width;
 }
 
-/** What the layout leaves above the content of a frame, in world units. */
+/** Height that the layout leaves above the content of a frame, in world units. */
 const titleHeight = 36;
 
 function paintGroups(pen: Pen, view: View): void {
@@ -197,7 +197,7 @@ function paintGroups(pen: Pen, view: View): void {
   }
 }
 
-/** Draws a progress bar: one segment for each state. */
+/** Draws a progress bar: a segment for each state, except `not-started`, which is the empty track. */
 export function paintBar(pen: Pen, region: SceneRegion, r: Rect): void {
   const { c, theme } = pen;
   const radius = Math.min(r.h / 2, 3);
@@ -225,7 +225,7 @@ export interface Segment {
   readonly w: number;
 }
 
-/** The segments of a progress bar. They add up to `width`, in proportion to the number of nodes, but each is at least two pixels wide. */
+/** The segments of a progress bar. They add up to `width`, in proportion to the number of nodes, but each has two pixels if all can. */
 export function segments(region: Pick<SceneRegion, "counts" | "total">, width: number): Segment[] {
   const present = stateOrder.map((name) => ({ name, n: region.counts[column.get(name)!]! })).filter((s) => s.n > 0);
   const least = Math.min(2, width / Math.max(present.length, 1));
@@ -328,7 +328,7 @@ function paintTile(pen: Pen, region: SceneRegion, r: Rect, have: TileParts): voi
   else paintNote(pen, region, x, snap(plan.states + 3.8, pen.dpr), w, 10);
 }
 
-/** Draws glyph and number of each state but ready, as far as there is room. */
+/** Draws glyph and number of each state but ready and unconfirmed, as far as there is room. */
 function tileStates(pen: Pen, region: SceneRegion, plan: TilePlan): void {
   const { c, theme, text } = pen;
   const y = plan.states;

@@ -144,7 +144,7 @@ export class Renderer {
     this.#redraw(EVERYTHING);
   }
 
-  /** Replaces the scene. Nodes and frames whose positions differ move there, unless motion is reduced. */
+  /** Replaces the scene. Nodes and frames whose positions differ move there, unless motion is reduced or the page is hidden. */
   setScene(scene: Scene | null): void {
     const previous = this.#scene;
     this.#motion?.motion.at(1);
@@ -192,7 +192,7 @@ export class Renderer {
     this.#redraw(tone ? GROUND | NODES : 0);
   }
 
-  /** Updates captions that count time, of the nodes on screen. */
+  /** Updates captions that count time. */
   tick(now: number): void {
     const view = this.view();
     if (view === null || !this.#running) return;
@@ -312,7 +312,7 @@ export class Renderer {
     paintNodes(pen, view, visibleNodes(view));
   }
 
-  /** Draws only the nodes and region faces that changed. Boxes are whole device pixels and never overlap, so clearing one leaves its neighbours alone. */
+  /** Draws only the nodes and region faces that changed. Boxes are whole device pixels, so clearing one leaves its neighbours alone. */
   #drawDirty(pen: CanvasPen, view: View): void {
     const { scene, size, camera } = view;
     const nodes: number[] = [];
@@ -388,7 +388,7 @@ export class Renderer {
     if (seen !== null) this.#later(seen.paceMs);
   }
 
-  /** Redraws everything, after the page became visible again or the captions changed. */
+  /** Redraws everything. */
   resume(): void {
     this.#redraw(EVERYTHING);
   }

@@ -8,7 +8,7 @@ export class Auxiliary {
   #topology = -1;
   #ids: readonly string[] = [];
 
-  /** The ids of the nodes to leave out: all ready auxiliary nodes but `pinned`. Their order is fixed for one topology. */
+  /** The ids of the nodes to leave out: all ready auxiliary nodes but containers and `pinned`. Their order is fixed for one topology. */
   hidden(graph: FlowGraph, now: number, pinned: string | null): readonly string[] {
     if (graph.topologyVersion !== this.#topology) {
       this.#topology = graph.topologyVersion;

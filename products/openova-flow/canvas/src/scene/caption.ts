@@ -1,6 +1,6 @@
 import { duration, judgedAt, judgementOf, keyOf, metaOf, usually, type DisplayState, type FlowNode, type Usual } from "@openova/flow-core";
 
-/** The context of a caption: the time, the other nodes and the usual durations. */
+/** What a caption depends on besides its node. */
 export interface CaptionContext {
   readonly now: number;
   name(id: string): string;
@@ -61,7 +61,7 @@ export function caption(node: FlowNode, display: DisplayState, context: CaptionC
   }
 }
 
-/** Whether the caption shows a running time, so that it changes every second. */
+/** Whether the caption shows a running time. */
 export function captionTicks(node: FlowNode, display: DisplayState): boolean {
   return (display === "working" && node.startedAt !== undefined) || (display === "terminating" && metaOf(node).deletingSince !== undefined);
 }

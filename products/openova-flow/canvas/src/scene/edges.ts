@@ -5,7 +5,7 @@ export const EDGE_TYPES: readonly RelationshipType[] = ["finish-to-start", "star
 const typeIndex = new Map<string, number>(EDGE_TYPES.map((t, i) => [t, i]));
 export const CONDITION_NAMES = ["on-success", "on-failure", "always"] as const;
 
-/** Flags of an edge: it is on a cycle, ends at a ghost, leads to another region, or follows from other edges. */
+/** Flags of an edge: it is on a cycle, ends at a ghost, is not within one region, or follows from other edges. */
 export const CYCLIC = 1, GHOSTLY = 2, ACROSS = 4, IMPLIED = 8;
 
 export interface SceneEdges {
@@ -17,11 +17,11 @@ export interface SceneEdges {
   readonly flags: Uint8Array;
   readonly key: readonly string[];
   readonly lag: Float32Array;
-  /** Indices of the edges between regions, and of those between nodes that are in no region. */
+  /** Indices of the edges with the flag ACROSS. */
   readonly across: Uint32Array;
 }
 
-/** The edges of a scene. `index` has the index of each node and ghost by id; an edge is left out if one of its ends has none. */
+/** The edges of a scene. `index` has the index of each node, ghost and frame by id; an edge is left out if one of its ends has none. */
 export function collectEdges(
   graph: FlowGraph, index: ReadonlyMap<string, number>, region: Int32Array, layer: Int32Array,
 ): SceneEdges {

@@ -11,7 +11,7 @@ export interface Ghost {
   readonly nodeId: string;
 }
 
-/** The id of the ghost for a node of another flow. It starts with a byte that ids of nodes do not contain. */
+/** The id of the ghost for a node of another flow. It starts with a byte that ids of Flux objects do not contain. */
 export function externalId(region: string | undefined, flowId: string, nodeId: string): string {
   return `\u0000${region ?? ""}\u0000${flowId}\u0000${nodeId}`;
 }

@@ -25,8 +25,8 @@ export interface ModelHooks {
 }
 
 /**
- * Turns states of a flow into scenes. A state with the same topology only updates nodes. Another topology is laid out; until the layout
- * is done, the old scene is updated with the new statuses.
+ * Turns states of a flow into scenes. If topology and hidden nodes stay the same, a state only updates the scene. Otherwise it is laid out;
+ * until the layout is done, the old scene is updated with the new statuses.
  */
 export class Model {
   readonly #hooks: ModelHooks;

@@ -1,11 +1,11 @@
 import { buildGraph, fold, metaOf, type FlowGraph, type FlowMessage, type FlowNode, type Relationship } from "@openova/flow-core";
 
-/** Prefix of the ids of namespace frames. They sort before all ids of objects, so that the layout takes the frame as parent and not the region. */
+/** Prefix of the ids of namespace frames. They sort before the ids of regions, so that the layout takes the frame as parent and not the region. */
 const PREFIX = "\u0000namespace\u0000";
 
 export const isNamespace = (id: string): boolean => id.startsWith(PREFIX);
 
-/** The graph with a frame around the nodes of each namespace of a region. Nodes inside other containers stay there. */
+/** The graph with a frame around the nodes of each namespace of a region. Nodes inside containers other than the region's stay there. */
 export function inNamespaces(graph: FlowGraph): FlowGraph {
   const frames = new Map<string, FlowNode>(), relationships: Relationship[] = [];
   for (const [fromId, node] of graph.nodes) {

@@ -30,7 +30,7 @@ export interface SceneRegion {
   readonly edges: Uint32Array;
   /** Height of the strip above the topmost node, for the label. */
   readonly band: number;
-  /** Height of the free space above its frame. */
+  /** Height of the free space above its frame; Infinity if no region is above it. */
   readonly headroom: number;
   /** Areas at the top left that are free of nodes: pairs of width and height, from narrow and high to wide and low. */
   readonly corner: readonly (readonly [number, number])[];
@@ -59,8 +59,11 @@ export class Scene {
   readonly graph: FlowGraph;
   readonly layout: LayoutResult;
   readonly ghosts: ReadonlyMap<string, Ghost>;
+  /** Nodes and ghosts, then frames. */
   readonly ids: readonly string[];
+  /** By id, without frames. */
   readonly index: ReadonlyMap<string, number>;
+  /** Number of nodes and ghosts. */
   readonly count: number;
   readonly x: Float32Array;
   readonly y: Float32Array;
@@ -71,7 +74,7 @@ export class Scene {
   /** Index into STATES, or MISSING or EXTERNAL. */
   readonly state: Uint8Array;
   readonly labels: string[];
-  /** The common prefix of all labels, up to a hyphen or slash. It is left out where there is little room. */
+  /** The common prefix of the nodes' labels, up to a hyphen or slash. It is left out where there is little room. */
   readonly prefix: string;
   readonly #parts: ReadonlyMap<string, number>;
   readonly regions: readonly SceneRegion[];
@@ -249,7 +252,7 @@ export class Scene {
     return this.#nodes[i];
   }
 
-  /** Replaces nodes whose object differs. Calls `changed` for each. */
+  /** Replaces the nodes, of `ids` or all, whose object differs. Calls `changed` for each. */
   update(nodes: ReadonlyMap<string, FlowNode>, context: DisplayContext, ids: Iterable<string> | undefined, changed: (index: number) => void): void {
     this.#now = context.now;
     const one = (i: number): void => {
@@ -327,7 +330,7 @@ export class Scene {
     return ghost?.kind === "external" ? `in ${ghost.flowId}` : "does not exist";
   }
 
-  /** Resets a caption that counts time. Returns whether the node has one. */
+  /** Resets the caption if it counts time, and returns whether it did. In a stale region none counts. */
   retime(i: number, now: number): boolean {
     this.#now = now;
     const node = this.#nodes[i];

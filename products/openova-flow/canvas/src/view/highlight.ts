@@ -1,7 +1,7 @@
 import { blockingChains, blocks, criticalPath, upstream, type FlowGraph } from "@openova/flow-core";
 import type { Highlight } from "./emphasis.js";
 
-/** What blocks a node, what it blocks, and the longest chain that leads to it. */
+/** What blocks a node, what it blocks, and the critical path among the node and its upstream nodes. */
 export function highlightOf(graph: FlowGraph, id: string, now: number): Highlight {
   return {
     blockedBy: blockingChains(graph, id, now),

@@ -1,15 +1,15 @@
 /**
  * How much of a node is drawn. `card`: glyph, name and a second line. `compact`: glyph and name. `chip`: a coloured
- * chip, with a glyph if there is room. `tile`: no nodes; each region is one tile with its progress.
+ * chip, with a glyph if there is room. `tile`: each region is one tile with its progress; only large regions have chips.
  */
 export type Level = "card" | "compact" | "chip" | "tile";
 
-/** Least scale at which single nodes are drawn. */
+/** Least scale at which the nodes of all regions are drawn. */
 export const nodeScale = 0.15;
 /** Least scale at which nodes have names. */
 export const compactScale = 0.31;
 
-/** Least scale of each level, largest first. Below the last one regions are tiles. */
+/** Least scale of each level, largest first. Below the last one the level is `tile`. */
 const floors: readonly (readonly [Level, number])[] = [
   ["card", 0.68],
   ["compact", compactScale],

@@ -43,7 +43,7 @@ export async function buildPage(root: string, outDir: string, conditions: readon
 /** Handles a request and returns true, or returns false to serve it from the folder. */
 export type Handler = (req: IncomingMessage, res: ServerResponse) => boolean;
 
-/** Serves a folder on loopback with the strict policy. */
+/** Serves a folder on loopback with a content security policy. */
 export async function serve(folder: string, policy = strictPolicy, handler: Handler = () => false): Promise<{ url: string; close(): Promise<void> }> {
   const server: Server = createServer((req, res) => {
     if (handler(req, res)) return;

@@ -36,7 +36,7 @@ export function regionName(r: number): string {
   return `${sites[r % sites.length]!}-${Math.floor(r / sites.length) + 1}`;
 }
 
-/** A running rollout in several regions: columns of releases with about 1.7 dependencies each, in all display states. */
+/** A running rollout in several regions: columns of releases with up to three dependencies each, in many display states. */
 export function fleet(options: FleetOptions): SnapshotMessage {
   const random = randomFrom(options.seed ?? 7);
   const nodes: FlowNode[] = [];

@@ -3,7 +3,7 @@ import { fleetNow } from "./fleet.js";
 
 const node = (id: string, more: Partial<FlowNode> = {}): FlowNode => ({ id, flowId: "zoo", label: id, status: "succeeded", ...more });
 
-/** One of everything that the canvas draws differently: edge types, conditions, a cycle, missing and cross-flow ends, nested frames, states. */
+/** All edge types and conditions, a cycle, missing and cross-flow ends, a frame in a region, and most display states. */
 export function zoo(): SnapshotMessage {
   const nodes: FlowNode[] = [];
   const relationships: Relationship[] = [];

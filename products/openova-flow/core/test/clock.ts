@@ -1,6 +1,5 @@
 import type { Fetch, FetchResponse, Timers } from "../src/index.js";
 
-/** A clock that a test advances. */
 export class Clock implements Timers {
   time = 1_000_000;
   readonly #due = new Map<number, { readonly at: number; readonly fn: () => void }>();

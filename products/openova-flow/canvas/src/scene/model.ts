@@ -165,7 +165,7 @@ export class Model {
     this.#work = null;
   }
 
-  /** Updates everything that depends on the clock; called about once a second. */
+  /** Updates the states and notes that depend on the clock, and draws or hides auxiliary nodes accordingly. Call it about once a second. */
   tick(): void {
     if (this.#scene === null || this.#state === null) return;
     this.#reconsider(this.#scene, this.#context(this.#state));

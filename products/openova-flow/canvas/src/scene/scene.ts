@@ -28,7 +28,7 @@ export interface SceneRegion {
   readonly containerId: string | undefined;
   readonly nodes: Uint32Array;
   readonly edges: Uint32Array;
-  /** Height of the strip above the topmost node, for the label. */
+  /** Height of the strip above the topmost node or group, for the label. */
   readonly band: number;
   /** Height of the free space above its frame; Infinity if no region is above it. */
   readonly headroom: number;
@@ -268,8 +268,8 @@ export class Scene {
   }
 
   /**
-   * Updates everything that depends on the clock, the unconfirmed nodes or the regions: states of nodes and notes of regions. Calls
-   * `changed` for each node with another state, and `noted` for each region with another note.
+   * Updates the states of nodes and the notes of regions after a change of the clock, the unconfirmed nodes or the claims. Calls `changed` for
+   * each node with another state, and `noted` for each region with another note.
    */
   reconsider(context: DisplayContext, changed: (index: number) => void, noted: (region: number, tone: boolean) => void): void {
     this.#now = context.now;

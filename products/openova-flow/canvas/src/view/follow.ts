@@ -4,7 +4,7 @@ import { connect, FlowStore, type ConnectionState, type FlowState } from "@openo
 export interface Follower {
   /** The time by the server's clock, Unix milliseconds. */
   now(): number;
-  /** Updates what depends on the clock; called about once a second. */
+  /** Updates the state if it depends on the clock. Call it about once a second. */
   tick(): void;
   /** Closes the connection. No hook is called afterwards. */
   close(): void;

@@ -12,7 +12,7 @@ interface Mover {
 }
 
 /**
- * Moves the nodes and frames of a scene from their positions in the previous scene to their own. Nodes that the previous scene did not have
+ * Moves the nodes and frames of a scene from their positions in the previous scene to their own. Those that the previous scene did not have
  * appear at once. `scene` must have just been laid out: its positions are where the move ends.
  */
 export class Motion {

@@ -4,7 +4,7 @@ export interface RegionLease {
   readonly state: "fresh" | "stale";
   /** Start of this state. */
   readonly since: number;
-  /** When the cluster last renewed the claim. A renewal sends no event, so this is older than the last renewal while the region is fresh. */
+  /** When the cluster last renewed the claim; while the region is fresh, as of the last event, since renewals send none. */
   readonly heard: number;
   /** The cluster that holds the region, identified by the UID of its namespace kube-system. */
   readonly cluster: string;

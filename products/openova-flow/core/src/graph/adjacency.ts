@@ -112,7 +112,6 @@ export function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
   else list.push(value);
 }
 
-/** The state of the search for one node. */
 interface Visit<T> {
   readonly of: T;
   readonly ahead: readonly T[];

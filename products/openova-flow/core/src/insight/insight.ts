@@ -21,7 +21,7 @@ export interface Root {
   /** The class of the cause: stable, for programs. */
   readonly reason: string;
   readonly sentence: string;
-  /** argv. */
+  /** The program and its arguments. */
   readonly command?: readonly string[];
   readonly since?: number;
   /** Ids of the nodes that wait for `ids`, directly or through others, nearest first. */
@@ -458,7 +458,6 @@ function kindOf(kind = ""): { readonly resource: string; readonly flux: readonly
   return Object.hasOwn(SENTENCES.kinds, kind) ? SENTENCES.kinds[kind as keyof typeof SENTENCES.kinds] : undefined;
 }
 
-/** The regions of some nodes, without duplicates, in byte order. */
 function regionsOf(list: readonly Vertex[]): readonly string[] {
   return [...new Set(list.map((v) => v.region || "no region"))].sort(compareBytes);
 }

@@ -25,7 +25,7 @@ export interface Progress {
 export interface RolloutProgress extends Progress {
   readonly startedAt: number;
   readonly endedAt?: number;
-  /** Time since the start; up to the end of an ended rollout, and up to the end of the last member of a complete one. */
+  /** Time since the start: until now, until the end of an ended rollout, or until the last member of a complete one ended. */
   readonly elapsedMs: number;
   /** Expected end, from earlier durations of the same releases; absent if it cannot be estimated. */
   readonly etaAt?: number;

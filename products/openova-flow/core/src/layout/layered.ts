@@ -141,7 +141,6 @@ function isRanked(ranks: Float64Array, i: number): boolean {
   return !Number.isNaN(at(ranks, i));
 }
 
-/** Ranks the nodes of a layer by their position in it. */
 function setRanks(nodes: readonly number[], rank: Float64Array): void {
   nodes.forEach((i, k) => void (rank[i] = (k + 0.5) / nodes.length));
 }
@@ -192,7 +191,6 @@ function perColumn(nodes: readonly number[], rowCount: number): number {
   return Math.ceil(nodes.length / Math.ceil(nodes.length / rowCount));
 }
 
-/** The width of the widest of some nodes, from one index up to another. */
 function widest(nodes: readonly number[], w: Float64Array, from = 0, to = nodes.length): number {
   let most = 0;
   for (let k = from; k < to && k < nodes.length; k++) most = Math.max(most, at(w, at(nodes, k)));

@@ -4,7 +4,7 @@ import { NO_REGIONS, type Regions } from "../contract/regions.js";
 import { emptyState, fold, withRegions, type FlowState } from "../fold/state.js";
 
 /**
- * All flows of one stream. Feed it from `connectMany`. A new incarnation alone does not change the state of a flow: its snapshot always
+ * All flows of one stream. Feed it from `connectMany`. A new incarnation by itself changes only the claims of a flow: its snapshot always
  * comes too, sometimes before.
  */
 export class FleetStore {

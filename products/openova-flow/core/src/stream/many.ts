@@ -7,8 +7,8 @@ import type { FlowMessage } from "../contract/types.js";
 import { decode, type ValidationError } from "../contract/validate.js";
 
 /**
- * An event of a stream of several flows. `seq` is its sequence number, counted over all flows of the server. The stream can resume after
- * it, except after that of a heartbeat; it is undefined if it can't.
+ * An event of a stream of several flows. `seq` is its sequence number, counted over all flows of the server, from which a stream can resume;
+ * undefined if it has none. A stream can't resume from that of a heartbeat.
  */
 export type ManyEvent =
   /** The incarnations of the followed flows that exist, by id: on each connection before the events of flows, and again if a client fell behind. */

@@ -32,7 +32,7 @@ type readers struct {
 	ahead   int // see connectAhead
 
 	tally   tally
-	thread  atomic.Int64 // id of the reading thread
+	thread  int // id of the reading thread
 	stop    atomic.Bool
 	stopped chan struct{}
 	failed  error
@@ -73,7 +73,9 @@ func newReaders(addr netip.AddrPort, c readersConfig) (*readers, error) {
 		r.fd.Store(-1)
 		rs.all = append(rs.all, r)
 	}
-	go rs.read()
+	thread := make(chan int)
+	go rs.read(thread)
+	rs.thread = <-thread
 	return rs, nil
 }
 
@@ -163,10 +165,11 @@ func (rs *readers) why() string {
 	return "no answer"
 }
 
-func (rs *readers) read() {
+// read reads until stop is set. It sends the id of its thread first.
+func (rs *readers) read(thread chan<- int) {
 	defer close(rs.stopped)
 	runtime.LockOSThread()
-	rs.thread.Store(int64(unix.Gettid()))
+	thread <- unix.Gettid()
 	events := make([]unix.EpollEvent, 512)
 	buf := make([]byte, 256<<10)
 	for !rs.stop.Load() {

@@ -207,7 +207,7 @@ func (m *measurement) meter() (r reading, err error) {
 		}
 	}
 	if m.readers != nil {
-		if r.thread, err = cpuOfThread(int(m.readers.thread.Load())); err != nil {
+		if r.thread, err = cpuOfThread(m.readers.thread); err != nil {
 			return r, err
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestServer_AlertsAreRenderedAndDocumented also checks that the rules use only documented metrics.
+// TestServer_AlertsAreRenderedAndDocumented also checks that the metrics of the server in the rules are documented.
 func TestServer_AlertsAreRenderedAndDocumented(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(chartDir(server), "alerts.yaml"))
 	if err != nil {

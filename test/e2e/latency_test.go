@@ -53,7 +53,8 @@ func TestLatency_OfWatchSubscriberAndPixel(t *testing.T) {
 		begun := make(chan struct{})
 		wg.Go(func() {
 			begins := sync.OnceFunc(func() { close(begun) })
-			_ = r.api.Watch(watching, "HelmRelease", func(e []byte) {
+			defer begins()
+			err := r.api.Watch(watching, "HelmRelease", func(e []byte) {
 				now := time.Now()
 				begins()
 				name, message := named.FindSubmatch(e), changed.Find(e)
@@ -61,6 +62,9 @@ func TestLatency_OfWatchSubscriberAndPixel(t *testing.T) {
 					watched.note(watched.shown, "fsn1/"+string(name[1])+" "+string(message), now)
 				}
 			})
+			if watching.Err() == nil {
+				t.Errorf("the watch ended: %v", err)
+			}
 		})
 		<-begun
 		pixels := s.pixels(r)

@@ -155,7 +155,7 @@ func (c *Client) List(ctx context.Context, kind string) ([]Object, error) {
 }
 
 // Watch calls each with the JSON of every event of a kind in all namespaces, starting with the existing objects, until ctx ends or the API server
-// closes the watch. The JSON is valid only during the call.
+// closes the watch. The JSON is valid only during the call. A failed response is a *StatusError.
 func (c *Client) Watch(ctx context.Context, kind string, each func(event []byte)) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+Path(kind, "", "")+"?watch=1", nil)
 	if err != nil {
@@ -167,6 +167,10 @@ func (c *Client) Watch(ctx context.Context, kind string, each func(event []byte)
 		return err
 	}
 	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		answer, _ := io.ReadAll(res.Body)
+		return &StatusError{res.StatusCode, string(answer)}
+	}
 	events := bufio.NewScanner(res.Body)
 	events.Buffer(nil, 16<<20)
 	for events.Scan() {

@@ -38,7 +38,7 @@ type Authority struct {
 
 // Unguarded returns an Authority for a server without access control: every caller has all permissions.
 func Unguarded() *Authority {
-	return &Authority{all: &Grant{name: "anonymous", rights: rights{scopes: scopeAll, flows: []string{"*"}}}}
+	return &Authority{all: &Grant{name: "anonymous", permissions: permissions{scopes: scopeAll, flows: []string{"*"}}}}
 }
 
 // Guarded reports whether there is access control.
@@ -211,13 +211,13 @@ func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Denial) 
 		if p.proxy == nil || p.proxy.header != c.header || !p.proxy.trusts(c.peer) {
 			return nil, &Denial{Reason: Unknown, Name: "user:" + c.user, Detail: "the proxy is not trusted"}
 		}
-		g.name, g.rights = "user:"+c.user, p.proxy.rights
+		g.name, g.permissions = "user:"+c.user, p.proxy.permissions
 		return g, nil
 	}
 	token := c.token.Value()
 	sum := sha256.Sum256([]byte(token))
 	if t := p.tokens[sum]; t != nil {
-		g.name, g.rights = t.name, t.rights
+		g.name, g.permissions = t.name, t.permissions
 		return g, nil
 	}
 	if len(p.trust) == 0 || strings.Count(token, ".") != 2 {
@@ -227,7 +227,7 @@ func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Denial) 
 	if denial != nil {
 		return nil, denial
 	}
-	g.name, g.rights, g.expires = t.name, t.rights, expires
+	g.name, g.permissions, g.expires = t.name, t.permissions, expires
 	return g, nil
 }
 

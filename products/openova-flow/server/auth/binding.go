@@ -29,14 +29,14 @@ func (g *Grant) CheckClaim(flowID, region string) error {
 	if err := g.check(scopeIngest, "ingest", flowID); err != nil {
 		return err
 	}
-	if g.Bound() && !slices.Contains(g.rights.regions, region) {
+	if g.Bound() && !slices.Contains(g.permissions.regions, region) {
 		return &Denial{Reason: Region, Name: g.name, Field: "region", Detail: g.notOwn(region)}
 	}
 	return nil
 }
 
 // Bound reports whether the caller may write only elements of its regions.
-func (g *Grant) Bound() bool { return g.rights.regions != nil }
+func (g *Grant) Bound() bool { return g.permissions.regions != nil }
 
 // confined reports whether the caller must not change anything that all regions share.
 func (g *Grant) confined(flowID string) bool { return g.Bound() && !g.CanAdmin(flowID) }
@@ -82,17 +82,17 @@ func (g *Grant) foreign(flowID string, m *flow.Message) (field, detail string) {
 }
 
 func (g *Grant) notOwn(id string) string {
-	return fmt.Sprintf("%s does not belong to the regions of the token (%s)", short(id), strings.Join(g.rights.regions, ", "))
+	return fmt.Sprintf("%s does not belong to the regions of the token (%s)", short(id), strings.Join(g.permissions.regions, ", "))
 }
 
 // OwnsNode reports whether the caller may write a node with this id, existing or not.
 func (g *Grant) OwnsNode(id string) bool {
-	return !g.Bound() || slices.Contains(g.rights.regions, flow.RegionOf(id))
+	return !g.Bound() || slices.Contains(g.permissions.regions, flow.RegionOf(id))
 }
 
 // ownsRel reports whether the caller may write a relationship with this key.
 func (g *Grant) ownsRel(k flow.RelKey) bool {
-	return !g.Bound() || flow.RelInRegions(k, g.rights.regions)
+	return !g.Bound() || flow.RelInRegions(k, g.permissions.regions)
 }
 
 // foreignEnd returns the end of a relationship that belongs to another region, and its field; field is empty if the caller may write
@@ -113,7 +113,7 @@ func (g *Grant) Emitter(name string) string {
 	if name == "" || !g.Bound() && !strings.Contains(name, "/") {
 		return name
 	}
-	return strings.Join(g.rights.regions, ",") + "/" + name
+	return strings.Join(g.permissions.regions, ",") + "/" + name
 }
 
 // short quotes and shortens untrusted text.

@@ -21,15 +21,15 @@ type config struct {
 }
 
 type tokenEntry struct {
-	name   string
-	sum    [sha256.Size]byte
-	rights rights
+	name        string
+	sum         [sha256.Size]byte
+	permissions permissions
 }
 
 type trustEntry struct {
 	name, issuer, audience, subject string
 	source                          keySource
-	rights                          rights
+	permissions                     permissions
 }
 
 // keySource is where the keys of a trust entry come from: a file, or a URL whose certificate is verified with the CA
@@ -37,9 +37,9 @@ type trustEntry struct {
 type keySource struct{ file, url, caFile string }
 
 type proxyEntry struct {
-	peers  []netip.Prefix
-	header string
-	rights rights
+	peers       []netip.Prefix
+	header      string
+	permissions permissions
 }
 
 // parseConfig parses the tokens file. Its errors repeat no value that may be a secret.
@@ -86,7 +86,7 @@ type configParser struct {
 }
 
 // entry reads the fields that all named entries have. named is the path with the name, for later errors.
-func (p *configParser) entry(path string, m map[string]any) (name, named string, r rights) {
+func (p *configParser) entry(path string, m map[string]any) (name, named string, r permissions) {
 	name = p.need(path, m, "name")
 	switch {
 	case !validName(name):
@@ -97,12 +97,12 @@ func (p *configParser) entry(path string, m map[string]any) (name, named string,
 	}
 	p.names[name] = path
 	named = path + " (" + name + ")"
-	return name, named, p.rights(named, m)
+	return name, named, p.permissions(named, m)
 }
 
 func (p *configParser) token(path string, v any) (t tokenEntry) {
 	m := p.object(path, v, "name", "sha256", "scopes", "flows", "regions")
-	t.name, path, t.rights = p.entry(path, m)
+	t.name, path, t.permissions = p.entry(path, m)
 	sum, err := hex.DecodeString(p.need(path, m, "sha256"))
 	if err != nil || len(sum) != len(t.sum) {
 		p.fail(path+".sha256", "must be the SHA-256 of the token, 64 hex digits")
@@ -113,7 +113,7 @@ func (p *configParser) token(path string, v any) (t tokenEntry) {
 
 func (p *configParser) trust(path string, v any) (t trustEntry) {
 	m := p.object(path, v, "name", "issuer", "audience", "subject", "jwksFile", "jwksURL", "jwksCAFile", "scopes", "flows", "regions")
-	t.name, path, t.rights = p.entry(path, m)
+	t.name, path, t.permissions = p.entry(path, m)
 	t.issuer, t.audience, t.subject = p.need(path, m, "issuer"), p.need(path, m, "audience"), p.need(path, m, "subject")
 	t.source = keySource{file: p.text(path, m, "jwksFile"), url: p.text(path, m, "jwksURL"), caFile: p.text(path, m, "jwksCAFile")}
 	switch s := t.source; {
@@ -144,7 +144,7 @@ func fetchable(text string) bool {
 
 func (p *configParser) proxy(path string, v any) *proxyEntry {
 	m := p.object(path, v, "peers", "header", "scopes", "flows")
-	e := &proxyEntry{header: http.CanonicalHeaderKey(p.need(path, m, "header")), rights: p.rights(path, m)}
+	e := &proxyEntry{header: http.CanonicalHeaderKey(p.need(path, m, "header")), permissions: p.permissions(path, m)}
 	if !validHeader(e.header) {
 		p.fail(path+".header", "must be the name of a header that only the proxy sets, such as X-Forwarded-User")
 	}
@@ -179,8 +179,8 @@ func parsePeer(text string) (netip.Prefix, error) {
 	return peer, nil
 }
 
-// rights reads the permissions of an entry.
-func (p *configParser) rights(path string, m map[string]any) (r rights) {
+// permissions reads what an entry allows.
+func (p *configParser) permissions(path string, m map[string]any) (r permissions) {
 	names := p.texts(path, m, "scopes")
 	if names == nil {
 		p.fail(path+".scopes", "is missing; allowed: read, ingest, admin")

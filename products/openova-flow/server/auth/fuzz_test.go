@@ -33,24 +33,24 @@ func FuzzConfig(f *testing.F) {
 			t.Fatalf("encoding/json reads %+v (%v)", plain, err)
 		}
 		names := map[string]bool{}
-		entry := func(name, plain string, r rights) {
+		entry := func(name, plain string, r permissions) {
 			if name == "" || name != plain || names[name] {
 				t.Fatalf("the name %q, which is %q in the file", name, plain)
 			}
 			names[name] = true
-			checkRights(t, r)
+			checkPermissions(t, r)
 		}
 		for i, e := range c.tokens {
-			entry(e.name, plain.Tokens[i].Name, e.rights)
+			entry(e.name, plain.Tokens[i].Name, e.permissions)
 		}
 		for i, e := range c.trust {
-			entry(e.name, plain.Trust[i].Name, e.rights)
+			entry(e.name, plain.Trust[i].Name, e.permissions)
 			if e.issuer == "" || e.audience == "" || e.subject == "" || (e.source.file == "") == (e.source.url == "") {
 				t.Fatalf("the entry %+v", e)
 			}
 		}
 		if c.proxy != nil {
-			checkRights(t, c.proxy.rights)
+			checkPermissions(t, c.proxy.permissions)
 			if len(c.proxy.peers) == 0 || c.proxy.header == "" {
 				t.Fatalf("the proxy %+v", c.proxy)
 			}
@@ -58,9 +58,9 @@ func FuzzConfig(f *testing.F) {
 	})
 }
 
-func checkRights(t *testing.T, r rights) {
+func checkPermissions(t *testing.T, r permissions) {
 	if r.scopes == 0 || len(r.flows) == 0 || r.regions != nil && (len(r.regions) == 0 || r.scopes&scopeIngest == 0) {
-		t.Fatalf("the rights %+v", r)
+		t.Fatalf("the permissions %+v", r)
 	}
 	for _, region := range r.regions {
 		if region == "" || strings.ContainsAny(region, "/ ") {

@@ -29,21 +29,20 @@ func scopeOf(name string) (s scopes, ok bool) {
 	return 0, false
 }
 
-// rights are the permissions of an entry of the file.
-type rights struct {
+// permissions are what an entry of the file allows.
+type permissions struct {
 	scopes  scopes
 	flows   []string // patterns
 	regions []string // nil: unbound
 }
 
-// Grant is an authenticated caller and its permissions. It is immutable. A Session ends when its
-// grant is no longer valid.
+// Grant is a caller and its permissions. It is immutable.
 type Grant struct {
-	name       string
-	rights     rights
-	expires    time.Time // zero: never
-	credential Credential
-	generation uint64
+	name        string
+	permissions permissions
+	expires     time.Time // zero: never
+	credential  Credential
+	generation  uint64
 }
 
 // Name returns the caller's name for logs: the name of its entry in the file, "user:" and the user that a
@@ -51,12 +50,12 @@ type Grant struct {
 func (g *Grant) Name() string { return g.name }
 
 // Regions returns the regions that the caller is bound to, nil if it may write all.
-func (g *Grant) Regions() []string { return slices.Clone(g.rights.regions) }
+func (g *Grant) Regions() []string { return slices.Clone(g.permissions.regions) }
 
 // Scopes returns the scopes of the caller, in the order read, ingest, admin. admin includes the others.
 func (g *Grant) Scopes() (names []string) {
 	for _, name := range []string{"read", "ingest", "admin"} {
-		if s, _ := scopeOf(name); g.rights.scopes&s == s {
+		if s, _ := scopeOf(name); g.permissions.scopes&s == s {
 			names = append(names, name)
 		}
 	}
@@ -69,15 +68,15 @@ func (g *Grant) SignedIn() string { return g.credential.signedIn() }
 // Readable returns the patterns of the flows that the caller may read, sorted; only * if it may read all, nil if it may read none. Callers with equal
 // patterns may read the same flows.
 func (g *Grant) Readable() []string {
-	if g.rights.scopes&scopeRead == 0 {
+	if g.permissions.scopes&scopeRead == 0 {
 		return nil
 	}
-	for _, p := range g.rights.flows {
+	for _, p := range g.permissions.flows {
 		if strings.Trim(p, "*") == "" {
 			return []string{"*"}
 		}
 	}
-	return slices.Sorted(slices.Values(g.rights.flows))
+	return slices.Sorted(slices.Values(g.permissions.flows))
 }
 
 // CanRead reports whether the caller may read a flow.
@@ -90,7 +89,7 @@ func (g *Grant) CanIngest(flowID string) bool { return g.can(scopeIngest, flowID
 func (g *Grant) CanAdmin(flowID string) bool { return g.can(scopeAdmin, flowID) }
 
 func (g *Grant) can(s scopes, flowID string) bool {
-	return g.rights.scopes&s != 0 && slices.ContainsFunc(g.rights.flows, func(p string) bool { return matches(p, flowID) })
+	return g.permissions.scopes&s != 0 && slices.ContainsFunc(g.permissions.flows, func(p string) bool { return matches(p, flowID) })
 }
 
 // CheckRead returns nil if the caller may read a flow, existing or not, otherwise a *Denial.
@@ -98,7 +97,7 @@ func (g *Grant) CheckRead(flowID string) error { return g.check(scopeRead, "read
 
 // CheckReader returns nil if the caller may read at least some flows, otherwise a *Denial.
 func (g *Grant) CheckReader() error {
-	if g.rights.scopes&scopeRead == 0 {
+	if g.permissions.scopes&scopeRead == 0 {
 		return g.deny(Scope, "this needs the scope read")
 	}
 	return nil
@@ -130,7 +129,7 @@ func (g *Grant) check(s scopes, name, flowID string) error {
 	switch {
 	case g.can(s, flowID):
 		return nil
-	case g.rights.scopes&s == 0:
+	case g.permissions.scopes&s == 0:
 		return g.deny(Scope, "this needs the scope "+name)
 	}
 	return g.deny(Flow, "the credential allows no access to this flow; its entry in the tokens file lists the allowed flows")

@@ -50,7 +50,7 @@ func grantOf(t testing.TB, more object) *Grant {
 	t.Helper()
 	c, err := parseConfig([]byte(asJSON(t, object{"tokens": []object{tokenOf("caller", "1").with(more)}})))
 	must(t, err)
-	return &Grant{name: c.tokens[0].name, rights: c.tokens[0].rights, credential: Bearer("1")}
+	return &Grant{name: c.tokens[0].name, permissions: c.tokens[0].permissions, credential: Bearer("1")}
 }
 
 func TestGrant_Scopes(t *testing.T) {

@@ -199,7 +199,7 @@ func firstDifference(got, want []byte) string {
 	return fmt.Sprintf("got %d lines, want %d", len(g), len(w))
 }
 
-func TestCharts_Lint(t *testing.T) {
+func TestCharts_PassLint(t *testing.T) {
 	for _, name := range []string{server, emitter} {
 		for ci, v := range ciFiles(t, name) {
 			for _, m := range lint.AllWithKubeVersion(chartDir(name), v, "openova-flow", nil).Messages {
@@ -211,8 +211,8 @@ func TestCharts_Lint(t *testing.T) {
 	}
 }
 
-// TestCharts_Hardening checks the security context, the probes and the memory limit of every container.
-func TestCharts_Hardening(t *testing.T) {
+// TestCharts_ContainersAreHardened checks the security context, the probes and the memory limit of every container.
+func TestCharts_ContainersAreHardened(t *testing.T) {
 	for _, name := range []string{server, emitter} {
 		c := load(t, name)
 		for ci, v := range ciFiles(t, name) {

@@ -31,7 +31,7 @@ func keys(m map[string]map[string]any) string {
 	return strings.ReplaceAll(strings.Join(names, ", "), "HelmRelease/bp-", "")
 }
 
-func TestKit_ByCluster(t *testing.T) {
+func TestKit_ReleasesAndValuesByVariables(t *testing.T) {
 	const (
 		service = "http://openova-flow-server.openova-flow.svc.cluster.local:8080"
 		emit    = "HelmRelease/bp-openova-flow-emitter"

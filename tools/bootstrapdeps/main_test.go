@@ -73,7 +73,7 @@ func audited(dir string, more ...string) (code int, stdout, stderr string) {
 	return code, strings.ReplaceAll(out.String(), dir+"/", ""), strings.ReplaceAll(errs.String(), dir+"/", "")
 }
 
-func TestAudit_CorrectKit(t *testing.T) {
+func TestAudit_CorrectKitHasNoDrift(t *testing.T) {
 	code, out, errs := audited(write(t, nil))
 	want := "tier 0  01 bp-a\ntier 1  02 bp-b <- bp-a\ntier 2  56 bp-c <- bp-a, bp-b\ndrift=0 cycles=0\n"
 	if code != 0 || out != want || errs != "" {
@@ -81,7 +81,7 @@ func TestAudit_CorrectKit(t *testing.T) {
 	}
 }
 
-func TestAudit_Drift(t *testing.T) {
+func TestAudit_FindsDrift(t *testing.T) {
 	expected := func(old, new string) map[string]string {
 		return map[string]string{"expected.yaml": strings.Replace(fine["expected.yaml"], old, new, 1)}
 	}
@@ -141,7 +141,7 @@ func TestAudit_DependencyWithOwnNamespaceIsNoDrift(t *testing.T) {
 	}
 }
 
-func TestAudit_Cycles(t *testing.T) {
+func TestAudit_FindsCycles(t *testing.T) {
 	declare := func(a, b, c string) string {
 		return "releases:\n  - {slot: 1, name: bp-a, depends_on: " + a + "}\n  - {slot: 2, name: bp-b, depends_on: " + b + "}\n  - {slot: 56, name: bp-c, depends_on: " + c + "}\n"
 	}

@@ -58,9 +58,9 @@ func start(t *testing.T, program, tokens string) string {
 	return ""
 }
 
-// TestDeployment_ReplaysAndAccess runs the server with the primary's tokens file, and an adapter for each region with its machine's token, flow id and
+// TestDeployment_AdaptersReportAndAccessIsLimited runs the server with the primary's tokens file, and an adapter for each region with its machine's token, flow id and
 // region. Then it checks which requests the server allows.
-func TestDeployment_ReplaysAndAccess(t *testing.T) {
+func TestDeployment_AdaptersReportAndAccessIsLimited(t *testing.T) {
 	out, _ := newWorkspace(t).apply(t, deployment())
 	ingest, tokens := credentials(t, out, "fsn1")
 	dir := t.TempDir()

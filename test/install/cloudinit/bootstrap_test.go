@@ -79,7 +79,7 @@ func (m *machine) bootstrap(t *testing.T, userData string, env ...string) (print
 	return string(out), string(text), err
 }
 
-func TestBootstrap_Script(t *testing.T) {
+func TestBootstrap_WaitsForFluxAndRejectsOtherFiles(t *testing.T) {
 	architecture, other := runtime.GOARCH, map[string]string{"amd64": "arm64", "arm64": "amd64"}[runtime.GOARCH]
 	if other == "" {
 		t.Skip("no k3s release for ", architecture)

@@ -32,7 +32,7 @@ func failedVariable(t *testing.T, output string) (name string) {
 	return name
 }
 
-func TestInputs_Validation(t *testing.T) {
+func TestInputs_InvalidOnesAreRejected(t *testing.T) {
 	w := newWorkspace(t)
 	token, other := strings.Repeat("t", 32), strings.Repeat("u", 32)
 	long := func(n int) string { return strings.Repeat("a", n) }

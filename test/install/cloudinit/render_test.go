@@ -113,7 +113,7 @@ func buildKit(t *testing.T, manifests map[string]map[string]any) (map[string]map
 	return built, variables
 }
 
-func TestUserData_Manifests(t *testing.T) {
+func TestUserData_HasTheManifestsOfItsRegion(t *testing.T) {
 	out, _ := newWorkspace(t).apply(t, deployment().with(inputs{"kit_url": "https://git.example.com/kit.git", "kit_tag": "v1.2.3"}))
 	common := []string{"GitRepository/flux-system", "HelmChart/cilium", "HelmChart/flux", "Kustomization/bootstrap-kit", "Namespace/openova-flow", "Secret/openova-flow-ingest-token"}
 	for region, want := range map[string][]string{"fsn1": append(slices.Clone(common), "Secret/openova-flow-tokens"), "hel1": common} {
@@ -231,7 +231,7 @@ func credentials(t *testing.T, out outputs, primary string) (ingest map[string]s
 	return ingest, file
 }
 
-func TestTokens_Generated(t *testing.T) {
+func TestTokens_GeneratedOnceForEachOwner(t *testing.T) {
 	w := newWorkspace(t)
 	out, printed := w.apply(t, deployment())
 	ingest, text := credentials(t, out, "fsn1")
@@ -290,7 +290,7 @@ func TestTokens_Generated(t *testing.T) {
 	}
 }
 
-func TestTokens_Given(t *testing.T) {
+func TestTokens_GivenOnesAreUsed(t *testing.T) {
 	given, people := strings.Repeat("g", 40), strings.Repeat("p", 40)
 	w := newWorkspace(t)
 	out, printed := w.apply(t, deployment().with(inputs{"ingest_tokens": map[string]string{"hel1": given}, "operator_token": people}))

@@ -87,7 +87,6 @@ func TestControllerRecordings_ShowEveryStatusAndProblem(t *testing.T) {
 	})
 }
 
-// problems compares the root causes of the server with want.
 func (s *stage) problems(want map[string][]string) {
 	s.t.Helper()
 	body, err := get("http://" + s.addr + "/v1/flows/" + flowID + "/problems")

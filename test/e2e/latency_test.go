@@ -172,7 +172,6 @@ func (p *pixels) turn() {
 	}
 }
 
-// end returns the measurements.
 func (p *pixels) end(ms func(time.Duration) string) string {
 	if p == nil {
 		return ""

@@ -22,7 +22,6 @@ func (s *stage) region(name, state, cluster, refused string) func() bool {
 	}
 }
 
-// uid returns the identity of the region's cluster.
 func (r *region) uid() string {
 	r.stage.t.Helper()
 	ns, err := r.api.Do(r.stage.ctx, http.MethodGet, "/api/v1/namespaces/kube-system", "", nil)

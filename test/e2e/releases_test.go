@@ -125,7 +125,6 @@ func deleting(r conductor.Release) plane.Object {
 	return o
 }
 
-// meta returns the meta of a node at the server.
 func (s *stage) meta(id string) map[string]any {
 	s.t.Helper()
 	n, _ := s.node(id)

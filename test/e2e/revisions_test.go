@@ -74,7 +74,6 @@ func (s *stage) checkAnswers(result string, before, after time.Time, gates ...*w
 	}
 }
 
-// checkWaiting checks that gates have not answered.
 func (s *stage) checkWaiting(gates ...*waiting) {
 	s.t.Helper()
 	for _, w := range gates {
@@ -86,7 +85,6 @@ func (s *stage) checkWaiting(gates ...*waiting) {
 	}
 }
 
-// revision returns a revision and its progress by region.
 func (s *stage) revision(name string) (revision.Revision, map[string]revision.Region) {
 	s.t.Helper()
 	body, err := get("http://" + s.addr + "/v1/flows/" + flowID + "/revisions?revision=" + name)

@@ -48,7 +48,6 @@ type stage struct {
 	regions    map[string]*region
 }
 
-// region is a control plane and its adapters.
 type region struct {
 	stage     *stage
 	name      string

@@ -88,7 +88,6 @@ func outcome(t *testing.T, calls [][]string) (secrets map[string]string, install
 	return secrets, installed
 }
 
-// sets returns the values that a call of helm sets.
 func sets(call []string) (all []string) {
 	for i, arg := range call {
 		if arg == "--set" {

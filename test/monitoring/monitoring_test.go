@@ -105,7 +105,6 @@ func (s *stage) firstLines(file string, n int) string {
 	return strings.Join(strings.SplitAfter(string(text), "\n")[:n], "")
 }
 
-// notified returns the states of each alert that Alertmanager has notified.
 func (p *pager) notified() map[string]string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

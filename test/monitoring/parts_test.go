@@ -32,7 +32,6 @@ var parts = map[string]struct{ from, pkg, tags string }{
 	"jaeger":                    {"github.com/jaegertracing/jaeger@v1.76.0", "./cmd/all-in-one", ""},
 }
 
-// stage is where the parts run.
 type stage struct {
 	*testing.T
 	dir      string // of binaries, configurations and data
@@ -159,7 +158,6 @@ func (p *process) kill() {
 
 func last(text string, n int) string { return text[max(0, len(text)-n):] }
 
-// free returns an address that nothing listens on.
 func (s *stage) free() string {
 	s.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

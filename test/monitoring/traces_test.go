@@ -206,7 +206,6 @@ func (t *trace) critical() (nodes []string, took time.Duration) {
 	return nodes, time.Duration(follow(end).took)
 }
 
-// criticalPath is a result of the page's function.
 type criticalPath struct {
 	IDs        []string
 	DurationMS int64
@@ -242,7 +241,6 @@ type rollout struct {
 	}
 }
 
-// read decodes an answer of the server.
 func (s *stage) read(path string, into any) {
 	s.Helper()
 	response, err := http.Get("http://" + s.server + path)

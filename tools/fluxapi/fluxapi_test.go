@@ -33,7 +33,6 @@ var apis = []struct {
 
 const mapping = "../../products/openova-flow/adapter-flux/mapping"
 
-// source has the declarations of packages.
 type source struct {
 	constants map[string]string          // value by name
 	structs   map[string]*ast.StructType // by name
@@ -141,7 +140,6 @@ func (s *source) typeName(e ast.Expr) string {
 	return ""
 }
 
-// leftOut returns the reasons in leftout.txt by name.
 func leftOut(t *testing.T) map[string]string {
 	t.Helper()
 	f, err := os.Open("leftout.txt")

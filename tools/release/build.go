@@ -28,7 +28,6 @@ func parsePlatforms(text string) ([]platform, error) {
 	return all, nil
 }
 
-// state is the version and the source tree of a release.
 type state struct {
 	root     string // the checkout
 	version  string

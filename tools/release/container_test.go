@@ -44,7 +44,6 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// container describes the container that enter creates.
 type container struct {
 	Root      string
 	UID, GID  int
@@ -145,7 +144,6 @@ func enter(text string) error {
 	return unix.Exec(c.Arguments[0], c.Arguments, c.Env)
 }
 
-// unpack writes an image's files into a folder of the test.
 func unpack(t *testing.T, image v1.Image) string {
 	t.Helper()
 	root := t.TempDir()

@@ -74,7 +74,6 @@ func (s *server) publish(flow string, body []byte) int64 {
 	return t.seq
 }
 
-// head returns the topic of a flow, and the sequence number of its last message.
 func (s *server) head(flow string) (*topic, int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

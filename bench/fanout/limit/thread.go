@@ -33,7 +33,6 @@ type thread struct {
 	queued []message
 }
 
-// conn is a connection of a publisher or a reader.
 type conn struct {
 	fd      int32
 	topic   *topic    // of a reader; nil: a publisher, or no request yet

@@ -63,7 +63,6 @@ func (r request) clone() request {
 	return r
 }
 
-// set writes the index and the time of a message into the request.
 func (r request) set(index int, sent int64) {
 	putDigits(r.bytes[r.stamp+indexAt:][:indexWidth], int64(index))
 	putDigits(r.bytes[r.stamp+sentAt:][:sentWidth], sent)

@@ -30,7 +30,6 @@ func cpuOf(pid int) (time.Duration, error) {
 	return time.Duration(sum), nil
 }
 
-// cpuOfThread is cpuOf for a thread of this process.
 func cpuOfThread(id int) (time.Duration, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/schedstat", id))
 	return time.Duration(digits(b)), err

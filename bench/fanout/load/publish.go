@@ -85,7 +85,6 @@ type schedule struct {
 	first, offset, stride, n int
 }
 
-// over reports whether an instant is after the time limit.
 func (s schedule) over(at int64) bool { return s.within > 0 && at > s.began+int64(s.within) }
 
 func (s schedule) due(i int) int64 { return s.began + int64(float64(i)*1e9/s.rate) }

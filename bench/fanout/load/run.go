@@ -184,7 +184,6 @@ func (m *measurement) publish(s Scenario) error {
 	return nil
 }
 
-// head returns the sequence number of the last accepted message.
 func (m *measurement) head() (head int64) {
 	for _, seq := range m.publisher.accepted {
 		head = max(head, seq)

@@ -68,7 +68,6 @@ func (p *publisher) publish(ctx context.Context, rate int) error {
 	return nil
 }
 
-// node returns a random node as JSON.
 func (p *publisher) node() string {
 	i := p.rand.IntN(nodesOfAFlow)
 	status := []string{"pending", "running", "succeeded", "failed"}[p.rand.IntN(4)]

@@ -137,7 +137,6 @@ func Edges(region string, o map[string]any) []Edge {
 // worst lists statuses by precedence: the first that any member has is the status of the region.
 var worst = []string{"failed", "running", "pending", "succeeded"}
 
-// region returns the status of a region with these numbers of members by status.
 func region(counts map[string]int) string {
 	for _, s := range worst {
 		if counts[s] > 0 {

@@ -60,7 +60,6 @@ func newMachine(t *testing.T) *machine {
 	return m
 }
 
-// bootstrap runs the machine's script.
 func (m *machine) bootstrap(t *testing.T, userData string, env ...string) (printed, calls string, err error) {
 	t.Helper()
 	c := parse(t, userData)

@@ -126,7 +126,6 @@ type measured struct {
 	record *json.Encoder
 }
 
-// single is the result of one scenario on one server.
 type single struct {
 	At       time.Time     `json:"at"`
 	Scenario string        `json:"scenario"`

@@ -91,7 +91,6 @@ func names(scenarios []scenario) (names []string) {
 	return names
 }
 
-// figure is a row of the table.
 type figure struct {
 	scenario string
 	label    string
@@ -173,7 +172,6 @@ func figures(loads map[string]load.Scenario) []figure {
 	}
 }
 
-// brief returns the figures of one run, to log the progress.
 func (s scenario) brief(r load.Result) string {
 	text := ""
 	for _, f := range figures(map[string]load.Scenario{s.name: s.load}) {

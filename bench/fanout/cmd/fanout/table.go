@@ -22,7 +22,6 @@ func (m *measured) values(scenario, server string, of func(load.Result) float64)
 	return values
 }
 
-// median returns the median over rounds; ok is false without rounds.
 func (m *measured) median(scenario, server string, of func(load.Result) float64) (v float64, ok bool) {
 	var all []float64
 	for _, v := range m.values(scenario, server, of) {

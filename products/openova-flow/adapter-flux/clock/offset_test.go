@@ -275,7 +275,7 @@ func TestOffset_NowIsTheClustersTime(t *testing.T) {
 	})
 }
 
-func TestOffset_OverHTTP(t *testing.T) {
+func TestOffset_IsMeasuredOverHTTP(t *testing.T) {
 	serve := func(ahead time.Duration) *httptest.Server {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			if ahead != 0 {

@@ -9,8 +9,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// TestEncode_OrderOfMessages also checks that changes in one batch fold into the same state as one by one.
-func TestEncode_OrderOfMessages(t *testing.T) {
+// TestEncode_OrdersMessagesByType also checks that changes in one batch fold into the same state as one by one.
+func TestEncode_OrdersMessagesByType(t *testing.T) {
 	node := func(id string) mapping.Change {
 		return mapping.Change{Node: &flow.Node{ID: id, FlowID: "f", Label: id, Status: "running"}}
 	}

@@ -257,8 +257,7 @@ func TestRun_EmptyServerGetsEverythingAgain(t *testing.T) {
 	})
 }
 
-// TestClaim_TokenWithoutPermission uses a server that answers claims with 403.
-func TestClaim_TokenWithoutPermission(t *testing.T) {
+func TestClaim_ForbiddenTokenIsReportedByReady(t *testing.T) {
 	withRealServer(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		broken := func(req *http.Request, _ []byte) *fault {

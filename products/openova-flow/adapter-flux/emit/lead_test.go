@@ -329,8 +329,8 @@ func TestUndelivered_IsTheStartOfTheFirstFailedRequest(t *testing.T) {
 	})
 }
 
-// TestUndelivered_BehindAGatewayThatAnswersPOSTsWith5xx has a gateway that forwards everything except POSTs.
-func TestUndelivered_BehindAGatewayThatAnswersPOSTsWith5xx(t *testing.T) {
+// TestUndelivered_CountsA5xxOfAGateway has a gateway that forwards everything except POSTs.
+func TestUndelivered_CountsA5xxOfAGateway(t *testing.T) {
 	for _, status := range []int{http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout} {
 		bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 			g := newRig(t, b)
@@ -369,7 +369,7 @@ func TestUndelivered_BehindAGatewayThatAnswersPOSTsWith5xx(t *testing.T) {
 	}
 }
 
-func TestReaches_OnlyAFlowServer(t *testing.T) {
+func TestReaches_FailsForAnythingButAFlowServer(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		for _, f := range []fault{

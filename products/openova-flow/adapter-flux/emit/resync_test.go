@@ -164,8 +164,8 @@ func TestCompare_EquivalentJSONIsEqual(t *testing.T) {
 	})
 }
 
-// TestClaim_OtherClusterStopsPosting uses a server without claims: the UID in the region's node shows which cluster reports it.
-func TestClaim_OtherClusterStopsPosting(t *testing.T) {
+// TestCompare_OtherClusterStopsPosting uses a server without claims: the UID in the region's node shows which cluster reports it.
+func TestCompare_OtherClusterStopsPosting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, backends["fake server"](serverLimits{}))
 		theirs := `{"type":"upsert-nodes","nodes":[{"id":"r1","flowId":"F","label":"r1","status":"running","region":"r1","meta":{"clusterUID":"uid-theirs"}},` +

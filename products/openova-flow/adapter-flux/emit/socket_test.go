@@ -17,8 +17,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestEmitter_OverSocketsWithTLSAndToken runs the emitter with the configuration of a real cluster, against the real server under a path prefix.
-func TestEmitter_OverSocketsWithTLSAndToken(t *testing.T) {
+// TestEmitter_DeliversOverTLSWithAToken runs the emitter with the configuration of a real cluster, against the real server under a path prefix.
+func TestEmitter_DeliversOverTLSWithAToken(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	dir := t.TempDir()
 	caFile, tokenFile := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "token")

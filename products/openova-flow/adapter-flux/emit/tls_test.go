@@ -86,7 +86,7 @@ func ask(c *client) error {
 	return nil
 }
 
-func TestTrouble_ErrorsNameTheConnection(t *testing.T) {
+func TestUnanswered_ErrorNamesTheFailureOfTheConnection(t *testing.T) {
 	ca, other := newAuthority(t, "ca"), newAuthority(t, "other")
 	hour := time.Now().Add(time.Hour)
 	dir := t.TempDir()
@@ -159,7 +159,7 @@ func TestTLS_ChangedCAFileIsUsed(t *testing.T) {
 	}
 }
 
-func TestRetryAfter_SecondsAndDate(t *testing.T) {
+func TestRetryAfter_ParsesSecondsAndDates(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for v, want := range map[string]time.Duration{
 		"": 0, "7": 7 * time.Second, "-3": 0, "soon": 0, "999999": maxRetryAfter,

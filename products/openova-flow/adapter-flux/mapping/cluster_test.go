@@ -19,9 +19,9 @@ func dependingOn(t *testing.T, name string, deps ...string) *unstructured.Unstru
 	return set(release(t, name), list, "spec", "dependsOn")
 }
 
-// TestEdges_RemovedReleaseStillDependedOn: a subscriber removes the edges of a deleted node, so edges that other nodes still have are sent again, with a
+// TestEdges_FromARemovedDependencyAreSentAgain: a subscriber removes the edges of a deleted node, so edges that other nodes still have are sent again, with a
 // missing end.
-func TestEdges_RemovedReleaseStillDependedOn(t *testing.T) {
+func TestEdges_FromARemovedDependencyAreSentAgain(t *testing.T) {
 	w := newWorld(t)
 	w.put(dependingOn(t, "bp-a", "bp-base"))
 	w.put(dependingOn(t, "bp-c", "bp-a"))
@@ -41,8 +41,7 @@ func TestEdges_RemovedReleaseStillDependedOn(t *testing.T) {
 	wantEdges(t, w.edges(), "fsn1/bp-a finish-to-start fsn1/bp-c")
 }
 
-// TestEdges_RemovedReleaseAfterDependencyWasRemoved: an edge that was removed before does not come back when the dependency is deleted.
-func TestEdges_RemovedReleaseAfterDependencyWasRemoved(t *testing.T) {
+func TestEdges_RemovedEdgeDoesNotComeBack(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
 	w.put(dependingOn(t, "bp-b", "bp-a"))
@@ -55,7 +54,6 @@ func TestEdges_RemovedReleaseAfterDependencyWasRemoved(t *testing.T) {
 	wantEdges(t, w.edges())
 }
 
-// TestApply_DeletionNeedsOnlyAName: a tombstone may have only the name of the object.
 func TestApply_DeletionNeedsOnlyAName(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
@@ -65,7 +63,7 @@ func TestApply_DeletionNeedsOnlyAName(t *testing.T) {
 	}
 }
 
-func TestApply_MalformedObject(t *testing.T) {
+func TestApply_MalformedObjectChangesNothing(t *testing.T) {
 	for _, c := range []struct{ name, object, want string }{
 		{"no spec", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"}}`, ": spec "},
 		{"spec a string", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":"x"}`, ": spec "},
@@ -98,7 +96,7 @@ func TestApply_MalformedObject(t *testing.T) {
 	}
 }
 
-func TestApply_InvalidEvent(t *testing.T) {
+func TestApply_RejectsInvalidEvents(t *testing.T) {
 	w := newWorld(t)
 	if _, err := w.Apply(mapping.Event{Type: mapping.Added}); err == nil {
 		t.Error("no error for an event without an object")
@@ -132,7 +130,7 @@ func equalObjects(t *testing.T, a, b *unstructured.Unstructured) bool {
 	return string(x) == string(y)
 }
 
-func TestSeed_OnlyObjectsThatAreNotMapped(t *testing.T) {
+func TestSeed_AppliesOnlyToObjectsThatAreNotMapped(t *testing.T) {
 	w := newWorld(t)
 	r := release(t, "bp-a", cond{"Ready", "True", "InstallSucceeded", "", 20, 1}, cond{"Reconciling", "True", "Progressing", "", 10, 1})
 	w.put(r)
@@ -156,9 +154,9 @@ func TestSeed_OnlyObjectsThatAreNotMapped(t *testing.T) {
 	}
 }
 
-// TestSeed_RunThatWasGivenUp: a release that was given up, according to the server's node, begins another run when its controller acts
+// TestSeed_WorkAfterGivingUpIsAnotherRun: a release that was given up, according to the server's node, begins another run when its controller acts
 // again.
-func TestSeed_RunThatWasGivenUp(t *testing.T) {
+func TestSeed_WorkAfterGivingUpIsAnotherRun(t *testing.T) {
 	for stalled, start := range map[string]flow.Time{`true`: ms(70), `false`: ms(1)} {
 		w := newWorld(t)
 		w.Seed([]flow.Node{{

@@ -72,9 +72,9 @@ func TestController_DownIsOneProblemForAllWaitingNodes(t *testing.T) {
 	}
 }
 
-// TestController_NodesThatWaitForIt: only nodes that wait for their controller alone have it among their checks. Nodes that failed before keep their
+// TestController_DownIsACheckOfNodesThatWaitForIt: only nodes that wait for their controller alone have it among their checks. Nodes that failed before keep their
 // cause.
-func TestController_NodesThatWaitForIt(t *testing.T) {
+func TestController_DownIsACheckOfNodesThatWaitForIt(t *testing.T) {
 	failed, trying := cond{"Ready", "False", "InstallFailed", "no", 10, 1}, cond{"Ready", "Unknown", "Progressing", "", 20, 1}
 	ready := cond{"Ready", "True", "InstallSucceeded", "", 10, 1}
 	for name, c := range map[string]struct {
@@ -103,8 +103,8 @@ func TestController_NodesThatWaitForIt(t *testing.T) {
 	}
 }
 
-// TestController_DownWithoutObjects: a Lease remains after its controller was uninstalled. Without objects of its kinds this is no problem.
-func TestController_DownWithoutObjects(t *testing.T) {
+// TestController_DownWithoutObjectsHasNoNode: a Lease remains after its controller was uninstalled. Without objects of its kinds this is no problem.
+func TestController_DownWithoutObjectsHasNoNode(t *testing.T) {
 	w := newWorld(t)
 	const id = "fsn1/Controller/flux-system/source-watcher"
 	generator := object(t, `{"apiVersion":"source.extensions.fluxcd.io/v1beta1","kind":"ArtifactGenerator","metadata":{"name":"gen","namespace":"flux-system","uid":"g"},"spec":{}}`)
@@ -124,7 +124,7 @@ func TestController_DownWithoutObjects(t *testing.T) {
 	}
 }
 
-func TestController_DownBeforeItsObjects(t *testing.T) {
+func TestController_DownBeforeItsObjectsIsAProblem(t *testing.T) {
 	w := newWorld(t)
 	w.take(w.SetInfo(down("helm-controller-leader-election")))
 	w.put(set(release(t, "new"), sec(0), "metadata", "creationTimestamp"))
@@ -148,7 +148,7 @@ func TestController_DownShardDoesNotAffectOthers(t *testing.T) {
 	}
 }
 
-func TestIsControllerLease(t *testing.T) {
+func TestIsControllerLease_RecognizesControllersOfMappedKinds(t *testing.T) {
 	for lease, want := range map[string]bool{
 		"helm-controller-leader-election": true, "kustomize-controller-leader-election": true, "source-controller-leader-election": true,
 		"helm-controller-leader-election-1a2b3c": true, "source-watcher-leader-election": true, "flux-operator": true,
@@ -160,9 +160,9 @@ func TestIsControllerLease(t *testing.T) {
 	}
 }
 
-// TestShard_NoControllerServesIt: an object of a shard without a controller has its own sentence, unless no object of the kind has been observed. Then the
+// TestShard_WithoutAControllerIsNotServed: an object of a shard without a controller has its own sentence, unless no object of the kind has been observed. Then the
 // controller itself may be missing.
-func TestShard_NoControllerServesIt(t *testing.T) {
+func TestShard_WithoutAControllerIsNotServed(t *testing.T) {
 	w := newWorld(t)
 	sharded := func(name, shard string, cs ...cond) *unstructured.Unstructured {
 		u := set(release(t, name, cs...), sec(0), "metadata", "creationTimestamp")

@@ -117,8 +117,8 @@ func TestJudgement_Rules(t *testing.T) {
 	}
 }
 
-// TestJudgement_DeletedWhileSuspended: a suspended object does not change by itself, so no gate waits for its deletion.
-func TestJudgement_DeletedWhileSuspended(t *testing.T) {
+// TestJudgement_DeletionOfASuspendedObjectHasNoGate: a suspended object does not change by itself, so no gate waits for its deletion.
+func TestJudgement_DeletionOfASuspendedObjectHasNoGate(t *testing.T) {
 	for _, suspended := range []bool{false, true} {
 		w := newWorld(t)
 		u := set(release(t, "app", cond{"Ready", "True", "InstallSucceeded", "", 1, 1}), sec(2), "metadata", "deletionTimestamp")
@@ -159,8 +159,8 @@ func TestJudgement_InvalidTimeoutIsTheDefaultLimit(t *testing.T) {
 	}
 }
 
-// TestJudgement_LimitOfAKustomization: the default timeout of a Kustomization is its interval minus 30 seconds, but at least 30 seconds.
-func TestJudgement_LimitOfAKustomization(t *testing.T) {
+// TestJudgement_LimitOfAKustomizationFollowsItsInterval: the default timeout of a Kustomization is its interval minus 30 seconds, but at least 30 seconds.
+func TestJudgement_LimitOfAKustomizationFollowsItsInterval(t *testing.T) {
 	for interval, want := range map[string]float64{"10m": 570_000, "40s": 30_000} {
 		w := newWorld(t)
 		w.put(set(kustomization(t, 1, "", "", cond{"Ready", "Unknown", "Progressing", "", 1, 1}), interval, "spec", "interval"))
@@ -170,8 +170,8 @@ func TestJudgement_LimitOfAKustomization(t *testing.T) {
 	}
 }
 
-// TestJudgement_SourceWithoutAController: ExternalArtifacts and HelmRepositories of OCI charts have no controller, so without conditions they are ready.
-func TestJudgement_SourceWithoutAController(t *testing.T) {
+// TestJudgement_SourceWithoutAControllerIsReady: ExternalArtifacts and HelmRepositories of OCI charts have no controller, so without conditions they are ready.
+func TestJudgement_SourceWithoutAControllerIsReady(t *testing.T) {
 	w := newWorld(t)
 	bare := func(kind, kindOf string) *unstructured.Unstructured {
 		return object(t, `{"apiVersion":"source.toolkit.fluxcd.io/v1","kind":%q,"metadata":{"name":"bare","namespace":"flux-system","uid":"u","creationTimestamp":%q},"spec":{"type":%q}}`, kind, sec(3), kindOf)
@@ -192,8 +192,8 @@ func TestJudgement_SourceWithoutAController(t *testing.T) {
 	}
 }
 
-// TestJudgement_StalledDuringReconciliation: while the controller checks the object again, Stalled counts, and an earlier Ready does not.
-func TestJudgement_StalledDuringReconciliation(t *testing.T) {
+// TestJudgement_StalledCountsDuringReconciliation: while the controller checks the object again, Stalled counts, and an earlier Ready does not.
+func TestJudgement_StalledCountsDuringReconciliation(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "app", cond{"Ready", "True", "InstallSucceeded", "done", 1, 1}))
 	w.put(release(t, "app", cond{"Ready", "Unknown", "Progressing", "Fulfilling prerequisites", 2, 1}, cond{"Stalled", "True", "InvalidCELExpression", "wrong", 2, 1}))

@@ -17,8 +17,8 @@ func kustomization(t *testing.T, generation int, applied, attempted string, cs .
 	return set(k, conditionList(cs...), "status", "conditions")
 }
 
-// TestKustomization_EdgesOfHealthChecks: a health check is an edge, unless there is an edge for a dependency. No node has an edge to itself.
-func TestKustomization_EdgesOfHealthChecks(t *testing.T) {
+// TestKustomization_HealthChecksAreEdges: a health check is an edge, unless there is an edge for a dependency. No node has an edge to itself.
+func TestKustomization_HealthChecksAreEdges(t *testing.T) {
 	w := newWorld(t)
 	k := kustomization(t, 1, "", "", cond{"Ready", "True", "ReconciliationSucceeded", "", 1, 1})
 	check := func(kind, name string) map[string]any { return map[string]any{"kind": kind, "name": name} }
@@ -28,8 +28,8 @@ func TestKustomization_EdgesOfHealthChecks(t *testing.T) {
 	wantEdges(t, w.edges(), "fsn1/app finish-to-finish fsn1/Kustomization/flux-system/apps", "fsn1/Kustomization/flux-system/infra finish-to-start fsn1/Kustomization/flux-system/apps")
 }
 
-// TestKustomization_InventoryOfOtherGroups: other API groups have kinds with the same names.
-func TestKustomization_InventoryOfOtherGroups(t *testing.T) {
+// TestKustomization_InventoryOmitsOtherGroups: other API groups have kinds with the same names.
+func TestKustomization_InventoryOmitsOtherGroups(t *testing.T) {
 	w := newWorld(t)
 	entry := func(id string) map[string]any { return map[string]any{"id": id, "v": "v1"} }
 	k := set(kustomization(t, 1, "", ""), true, "spec", "wait")
@@ -72,7 +72,7 @@ func TestKustomization_SourceIsTheGeneratorOfAMissingArtifact(t *testing.T) {
 	}
 }
 
-func TestKustomization_Status(t *testing.T) {
+func TestKustomization_StatusFollowsReadyAndStalled(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		conds  []cond
@@ -102,8 +102,8 @@ func TestKustomization_Status(t *testing.T) {
 	}
 }
 
-// TestKustomization_AppliesItself: the first Kustomization of a cluster has its own name in its labels.
-func TestKustomization_AppliesItself(t *testing.T) {
+// TestKustomization_ThatAppliesItselfHasNoApplier: the first Kustomization of a cluster has its own name in its labels.
+func TestKustomization_ThatAppliesItselfHasNoApplier(t *testing.T) {
 	w := newWorld(t)
 	k := kustomization(t, 1, "", "")
 	w.put(set(k, map[string]any{"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}, "metadata", "labels"))
@@ -146,8 +146,8 @@ func TestKustomization_WaitsForObjectsWithItsLabels(t *testing.T) {
 	}
 }
 
-// TestKustomization_Runs: a new revision starts a run, a check of the applied one does not.
-func TestKustomization_Runs(t *testing.T) {
+// TestKustomization_NewRevisionStartsARun: so does a new generation, but not a check of the applied revision.
+func TestKustomization_NewRevisionStartsARun(t *testing.T) {
 	progressing := func(at int) cond { return cond{"Ready", "Unknown", "Progressing", "", at, 1} }
 	done := func(at int) cond { return cond{"Ready", "True", "ReconciliationSucceeded", "", at, 1} }
 	w := newWorld(t)
@@ -176,9 +176,9 @@ func TestKustomization_Runs(t *testing.T) {
 	}
 }
 
-// TestKustomization_TimesFromHistory: for a run that was not seen, status.history has the time when its revision was first applied, however often it was
+// TestKustomization_HistoryHasTheTimesOfAnUnseenRun: for a run that was not seen, status.history has the time when its revision was first applied, however often it was
 // checked since.
-func TestKustomization_TimesFromHistory(t *testing.T) {
+func TestKustomization_HistoryHasTheTimesOfAnUnseenRun(t *testing.T) {
 	entry := func(reason string, first, total int, took string) []any {
 		return []any{
 			map[string]any{

@@ -122,7 +122,7 @@ func TestCluster_UnwatchedDependenciesOfANodeAreBounded(t *testing.T) {
 	}
 }
 
-func TestCluster_NamesAtTheirLimit(t *testing.T) {
+func TestCluster_NamesOfMaximumLengthAreKept(t *testing.T) {
 	name := strings.Repeat("n", 253)
 	w := newWorld(t)
 	w.put(release(t, name, cond{kind: "Ready", status: "True", at: 1}))

@@ -49,7 +49,7 @@ var readyRows = []struct {
 	{"an unknown status", []cond{{kind: "Ready", status: "Maybe", reason: "InstallFailed"}}, "running"},
 }
 
-func TestRelease_StatusOfReady(t *testing.T) {
+func TestRelease_StatusFollowsReady(t *testing.T) {
 	for _, row := range readyRows {
 		t.Run(row.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -66,8 +66,8 @@ func TestRelease_StatusOfReady(t *testing.T) {
 	}
 }
 
-// TestRelease_EveryReadyTransition goes from each row to each other: the new status never depends on the previous one, and the times stay consistent.
-func TestRelease_EveryReadyTransition(t *testing.T) {
+// TestRelease_StatusDoesNotDependOnThePreviousOne goes from each row to each row. The times must stay consistent.
+func TestRelease_StatusDoesNotDependOnThePreviousOne(t *testing.T) {
 	for _, from := range readyRows {
 		for _, to := range readyRows {
 			t.Run(from.name+" to "+to.name, func(t *testing.T) {
@@ -110,7 +110,7 @@ func at(second int, conds []cond) []cond {
 	return out
 }
 
-func TestEdges_ManyDependencies(t *testing.T) {
+func TestEdges_FollowChangedDependencies(t *testing.T) {
 	w := newWorld(t)
 	r := release(t, "bp-grafana")
 	set(r, []any{
@@ -137,8 +137,7 @@ func TestEdges_ManyDependencies(t *testing.T) {
 	}
 }
 
-// TestEdges_DependencyInTheReleasesNamespace: a dependency without a namespace is in the release's own namespace.
-func TestEdges_DependencyInTheReleasesNamespace(t *testing.T) {
+func TestEdges_DependencyDefaultsToTheReleasesNamespace(t *testing.T) {
 	w := newWorld(t)
 	r := set(release(t, "app"), "shop", "metadata", "namespace")
 	set(r, []any{map[string]any{"name": "db"}, map[string]any{"name": "bp-cilium", "namespace": "flux-system"}}, "spec", "dependsOn")
@@ -176,7 +175,7 @@ func TestFamily_LabelElsePartOfElseName(t *testing.T) {
 	}
 }
 
-func TestConfig_IDs(t *testing.T) {
+func TestConfig_IDsOmitOnlyTheNamespaceOfFlux(t *testing.T) {
 	for _, c := range []struct {
 		namespaces []string
 		namespace  string
@@ -337,15 +336,15 @@ func TestCluster_PostsNoSecretThatAMessageQuotes(t *testing.T) {
 	}
 }
 
-func TestConfig_Watches(t *testing.T) {
+func TestConfig_WatchesTheListedNamespacesElseAll(t *testing.T) {
 	all, some := mapping.Config{}, mapping.Config{Namespaces: []string{"shop", "data"}}
 	if !all.Watches("anything") || !some.Watches("data") || some.Watches("flux-system") {
 		t.Error("want all namespaces without a list, else those in the list")
 	}
 }
 
-// TestRegion_NodeAtStart: the region's node exists from the start, with status pending until there is another one.
-func TestRegion_NodeAtStart(t *testing.T) {
+// TestRegion_NodeExistsFromTheStart: its status is pending until it has members.
+func TestRegion_NodeExistsFromTheStart(t *testing.T) {
 	w := newWorld(t)
 	n := w.must("fsn1")
 	if n.Status != "pending" || n.Label != "fsn1" || n.Region != "fsn1" {
@@ -361,7 +360,7 @@ func TestRegion_NodeAtStart(t *testing.T) {
 	wantMeta(t, newWorld(t, "shop", "data").must("fsn1"), map[string]any{"namespaces": []string{"shop", "data"}})
 }
 
-func TestRegion_WorstStatusOfItsMembers(t *testing.T) {
+func TestRegion_HasTheWorstStatusOfItsMembers(t *testing.T) {
 	w := newWorld(t)
 	states := map[string]cond{
 		"succeeded": {kind: "Ready", status: "True", reason: "InstallSucceeded", at: 50},

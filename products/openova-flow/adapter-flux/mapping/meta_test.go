@@ -56,7 +56,7 @@ const earlierKustomization = `{"apiVersion":"kustomize.toolkit.fluxcd.io/v1","ki
 	"status":{"observedGeneration":1,"history":[{"lastReconciledStatus":"ReconciliationSucceeded","firstReconciled":"2026-03-01T12:00:00Z"}],"conditions":[
 		{"type":"Ready","status":"True","reason":"ReconciliationSucceeded","lastTransitionTime":"2026-03-01T12:01:00Z","observedGeneration":1}]}}`
 
-func TestRelease_Meta(t *testing.T) {
+func TestRelease_MetaHasTheMappedFields(t *testing.T) {
 	w := newWorld(t)
 	for _, o := range []string{fullChart, full, fullSource} {
 		w.put(object(t, "%s", o))
@@ -81,7 +81,7 @@ func TestRelease_Meta(t *testing.T) {
 	}
 }
 
-func TestKustomization_Meta(t *testing.T) {
+func TestKustomization_MetaHasTheMappedFields(t *testing.T) {
 	w := newWorld(t)
 	w.put(object(t, "%s", fullKustomization))
 	w.put(object(t, "%s", fullGit))
@@ -100,7 +100,7 @@ func TestKustomization_Meta(t *testing.T) {
 		"fsn1/Kustomization/flux-system/infra finish-to-start fsn1/Kustomization/flux-system/apps")
 }
 
-func TestSource_Meta(t *testing.T) {
+func TestSource_MetaHasTheMappedFields(t *testing.T) {
 	w := newWorld(t)
 	w.put(object(t, "%s", fullGit))
 	wantMeta(t, w.must("fsn1/GitRepository/flux-system/fleet"), map[string]any{
@@ -142,7 +142,7 @@ func TestMeta_ReasonSinceIsKeptWithANewMessage(t *testing.T) {
 	wantMeta(t, w.must("fsn1/bp-a"), map[string]any{"reasonSince": ms(95), "waitingSince": nil, "waitingFor": nil})
 }
 
-func TestMeta_WaitingForMissingDependency(t *testing.T) {
+func TestMeta_NamesAMissingDependency(t *testing.T) {
 	w := newWorld(t)
 	const message = `unable to get 'demo2/nothere' dependency: helmreleases.helm.toolkit.fluxcd.io "nothere" not found`
 	w.put(release(t, "bp-a", cond{"Ready", "False", "DependencyNotReady", message, 10, 1}))
@@ -284,7 +284,7 @@ func types(into map[string]string, prefix string, m map[string]any) {
 	}
 }
 
-func TestMeta_OneLineOfJSON(t *testing.T) {
+func TestMeta_IsOneLineOfJSON(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a", cond{"Ready", "False", "InstallFailed", "two\nlines & <tags>", 1, 1}))
 	raw := w.must("fsn1/bp-a").Meta

@@ -141,7 +141,7 @@ func TestClockOffset_SeedIsReadByItsOwnOffset(t *testing.T) {
 	}
 }
 
-func TestClockOffset_WithoutARegionNode(t *testing.T) {
+func TestClockOffset_IsZeroWithoutARegionNode(t *testing.T) {
 	nodes := []flow.Node{{ID: "b", Meta: `{"clockOffset":7000}`}, {ID: "c", Meta: `{`}, {ID: "d", Meta: `{"clockOffset":"x"}`}}
 	for region, want := range map[string]int64{"a": 0, "b": 7000, "c": 0, "d": 0} {
 		if got := mapping.ClockOffset(region, nodes); got != want {
@@ -150,7 +150,7 @@ func TestClockOffset_WithoutARegionNode(t *testing.T) {
 	}
 }
 
-func TestClockOffset_SentenceOfAControllerThatIsDown(t *testing.T) {
+func TestClockOffset_MovesTheTimeInASentence(t *testing.T) {
 	for _, by := range []int64{0, tenMinutes, -tenMinutes} {
 		w := newWorld(t)
 		w.put(artifact(t, "GitRepository", "flux-system", "fleet", "True", "Succeeded"))

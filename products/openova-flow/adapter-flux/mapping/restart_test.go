@@ -179,9 +179,9 @@ func withoutChart(n flow.Node) string {
 	return s
 }
 
-// TestSeed_RestartWithoutNodes: without the server's nodes, status.history still has when the last run ended and when the last attempt began, up to a second
+// TestSeed_RestartWithoutNodesUsesTheHistory: without the server's nodes, status.history still has when the last run ended and when the last attempt began, up to a second
 // later than the conditions had.
-func TestSeed_RestartWithoutNodes(t *testing.T) {
+func TestSeed_RestartWithoutNodesUsesTheHistory(t *testing.T) {
 	for _, rec := range recordings[:2] {
 		t.Run(rec.file, func(t *testing.T) {
 			live, now := play(t, rec.file, rec.region), latest{}
@@ -202,8 +202,8 @@ func TestSeed_RestartWithoutNodes(t *testing.T) {
 	}
 }
 
-// TestRecordings_ReplayedTwice replays to a server that still has the final state of the previous replay.
-func TestRecordings_ReplayedTwice(t *testing.T) {
+// TestRecordings_SecondReplayEndsTheSame replays to a server that still has the final state of the previous replay.
+func TestRecordings_SecondReplayEndsTheSame(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
 			first := play(t, rec.file, rec.region)

@@ -10,7 +10,7 @@ import (
 
 type fields = map[string]any
 
-func TestRun_Times(t *testing.T) {
+func TestRun_TimesFollowTheWork(t *testing.T) {
 	reconciling := func(at int) cond { return cond{"Reconciling", "True", "Progressing", "", at, 1} }
 	ready := func(status, reason string, at int, gen int64) cond { return cond{"Ready", status, reason, "", at, gen} }
 	released := func(status, reason string, at int) cond { return cond{"Released", status, reason, "", at, 1} }
@@ -159,8 +159,8 @@ func released(t *testing.T, generation int, cs ...cond) *unstructured.Unstructur
 	return set(u, []any{map[string]any{"version": int64(1), "status": "deployed", "action": "install", "lastDeployed": sec(9)}}, "status", "history")
 }
 
-// TestRun_StartThatWasNotSeen does not deliver the start of the second run.
-func TestRun_StartThatWasNotSeen(t *testing.T) {
+// TestRun_StartThatWasNotSeenIsEstimated does not deliver the start of the second run.
+func TestRun_StartThatWasNotSeenIsEstimated(t *testing.T) {
 	ready := cond{"Ready", "True", "InstallSucceeded", "", 10, 1}
 	for name, c := range map[string]struct {
 		second *unstructured.Unstructured
@@ -184,8 +184,7 @@ func TestRun_StartThatWasNotSeen(t *testing.T) {
 	}
 }
 
-// TestRun_UnknownGeneration: a version without a generation continues the run of the previous version.
-func TestRun_UnknownGeneration(t *testing.T) {
+func TestRun_UnknownGenerationContinuesTheRun(t *testing.T) {
 	w := newWorld(t)
 	trying := func(at int) *unstructured.Unstructured {
 		return release(t, "app", cond{"Ready", "Unknown", "Progressing", "Running 'install' action with timeout of 5m0s", at, 1})

@@ -7,8 +7,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// TestRecordings_EndOfEachScenario has expectations that were written by hand from the recording.
-func TestRecordings_EndOfEachScenario(t *testing.T) {
+// TestRecordings_ScenariosEndAsDescribed has expectations that were written by hand from the recording.
+func TestRecordings_ScenariosEndAsDescribed(t *testing.T) {
 	r := play(t, "scenarios", "scenarios")
 	type end struct {
 		status string

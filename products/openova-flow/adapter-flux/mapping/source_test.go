@@ -31,8 +31,8 @@ func sourceOf(t *testing.T, w *world, id string) string {
 	return fmt.Sprint(s["kind"], " ", s["namespace"], "/", s["name"], " ", s["ready"], "/", s["reason"], " ", s["revision"])
 }
 
-// TestArtifact_HelmChartOfARelease: the HelmChart of a release is found by status.helmChart, owner, labels or name, whichever object is created first.
-func TestArtifact_HelmChartOfARelease(t *testing.T) {
+// TestArtifact_HelmChartOfAReleaseIsFound: the HelmChart of a release is found by status.helmChart, owner, labels or name, whichever object is created first.
+func TestArtifact_HelmChartOfAReleaseIsFound(t *testing.T) {
 	named := artifact(t, "HelmChart", "flux-system", "flux-system-bp-a", "True", "ChartPullSucceeded")
 	odd := func(path []string, v any) *unstructured.Unstructured {
 		return set(artifact(t, "HelmChart", "flux-system", "odd", "True", "ChartPullSucceeded"), v, path...)
@@ -76,7 +76,7 @@ func TestArtifact_HelmChartOfARelease(t *testing.T) {
 	}
 }
 
-func TestArtifact_ChartOfAnotherRelease(t *testing.T) {
+func TestArtifact_ChartOfAnotherReleaseChangesNothing(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
 	if changes := w.put(artifact(t, "HelmChart", "flux-system", "flux-system-bp-b", "True", "ChartPullSucceeded")); len(changes) != 0 {
@@ -84,7 +84,7 @@ func TestArtifact_ChartOfAnotherRelease(t *testing.T) {
 	}
 }
 
-func TestArtifact_ChartWithAnotherOwner(t *testing.T) {
+func TestArtifact_ChartMovesToItsNewOwner(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
 	w.put(release(t, "bp-b"))
@@ -118,7 +118,7 @@ func TestArtifact_RetryKeepsTheLastResult(t *testing.T) {
 	}
 }
 
-func TestArtifact_SourceByChartSpecAndByChartRef(t *testing.T) {
+func TestArtifact_SourceIsFoundByChartSpecAndChartRef(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
 	byRef := func(name, kind, namespace, ref string) *unstructured.Unstructured {
@@ -152,8 +152,7 @@ func TestArtifact_SourceByChartSpecAndByChartRef(t *testing.T) {
 	}
 }
 
-// TestArtifact_ReleaseMovesToAnotherSource: changes of the former source do not affect the release.
-func TestArtifact_ReleaseMovesToAnotherSource(t *testing.T) {
+func TestArtifact_FormerSourceDoesNotAffectARelease(t *testing.T) {
 	w := newWorld(t)
 	r := release(t, "bp-a")
 	w.put(r)
@@ -239,7 +238,7 @@ func TestArtifact_OwnerOfAnotherKindIsIgnored(t *testing.T) {
 	}
 }
 
-func TestEdges_DependencyDeletedAfterADependentThatLeftIt(t *testing.T) {
+func TestEdges_NoneRemainOfDeletedNodes(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "dep"))
 	u := set(release(t, "app"), []any{map[string]any{"name": "dep"}}, "spec", "dependsOn")
@@ -252,8 +251,8 @@ func TestEdges_DependencyDeletedAfterADependentThatLeftIt(t *testing.T) {
 	}
 }
 
-// TestEdges_SourceOfAHelmChart: a release that names a HelmChart by spec.chartRef has an edge from the chart's source, whichever object comes first.
-func TestEdges_SourceOfAHelmChart(t *testing.T) {
+// TestEdges_FollowTheSourceOfAHelmChart: a release that names a HelmChart by spec.chartRef has an edge from the chart's source, whichever object comes first.
+func TestEdges_FollowTheSourceOfAHelmChart(t *testing.T) {
 	const app = "fsn1/app"
 	byRef := set(release(t, "app"), map[string]any{"chartRef": map[string]any{"kind": "HelmChart", "name": "shared"}}, "spec")
 	chart := artifact(t, "HelmChart", "flux-system", "shared", "True", "ChartPullSucceeded")
@@ -275,8 +274,8 @@ func TestEdges_SourceOfAHelmChart(t *testing.T) {
 	}
 }
 
-// TestEdges_DependencyThatIsTheSource: a dependency that is also the source, which no controller accepts, is one edge.
-func TestEdges_DependencyThatIsTheSource(t *testing.T) {
+// TestEdges_DependencyThatIsTheSourceIsOneEdge: a dependency that is also the source, which no controller accepts, is one edge.
+func TestEdges_DependencyThatIsTheSourceIsOneEdge(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "dep"))
 	u := set(release(t, "app"), map[string]any{"chartRef": map[string]any{"kind": "HelmRelease", "name": "dep"}, "dependsOn": []any{map[string]any{"name": "dep"}}}, "spec")
@@ -291,8 +290,8 @@ func TestEdges_DependencyThatIsTheSource(t *testing.T) {
 	}
 }
 
-// TestArtifact_OCIRepositoryOfAChart: helm-controller creates an OCIRepository for such a chart, and names it in status.helmChart.
-func TestArtifact_OCIRepositoryOfAChart(t *testing.T) {
+// TestArtifact_OCIRepositoryOfAChartIsFound: helm-controller creates an OCIRepository for such a chart, and names it in status.helmChart.
+func TestArtifact_OCIRepositoryOfAChartIsFound(t *testing.T) {
 	for status, want := range map[string]string{
 		"":                          "OCIRepository flux-system/flux-system-bp-a",
 		"OCIRepository/charts/odd":  "OCIRepository charts/odd",

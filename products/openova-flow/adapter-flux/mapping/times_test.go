@@ -51,8 +51,7 @@ func (r *replay) statuses(name string) []string {
 	return all
 }
 
-// TestRecordings_Runs has the runs that are in the descriptions of the recordings.
-func TestRecordings_Runs(t *testing.T) {
+func TestRecordings_HaveTheDescribedRuns(t *testing.T) {
 	replays := map[string]*replay{}
 	for _, rec := range recordings {
 		replays[rec.region] = play(t, rec.file, rec.region)
@@ -92,7 +91,7 @@ func TestRecordings_Runs(t *testing.T) {
 	}
 }
 
-func TestRecordings_Statuses(t *testing.T) {
+func TestRecordings_HaveTheExpectedStatuses(t *testing.T) {
 	replays := map[string]*replay{}
 	for _, rec := range recordings {
 		replays[rec.region] = play(t, rec.file, rec.region)
@@ -114,8 +113,8 @@ func TestRecordings_Statuses(t *testing.T) {
 	}
 }
 
-// TestRecordings_TimesAtEveryMoment checks the times in every version of every node against the time of its event.
-func TestRecordings_TimesAtEveryMoment(t *testing.T) {
+// TestRecordings_TimesAreConsistentAtEveryMoment checks the times in every version of every node against the time of its event.
+func TestRecordings_TimesAreConsistentAtEveryMoment(t *testing.T) {
 	const slack = 2000 // times in Flux are whole seconds, and an event follows a moment later
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
@@ -157,8 +156,8 @@ func TestRecordings_TimesAtEveryMoment(t *testing.T) {
 	}
 }
 
-// TestRegion_Times: a region has the earliest start of its members and, once all have succeeded, the latest end.
-func TestRegion_Times(t *testing.T) {
+// TestRegion_SpansItsMembers: a region has the earliest start of its members and, once all have succeeded, the latest end.
+func TestRegion_SpansItsMembers(t *testing.T) {
 	for _, c := range []struct {
 		file, region string
 		want         span

@@ -134,7 +134,7 @@ func TestReader_ErrorNamesTheLine(t *testing.T) {
 	}
 }
 
-func TestReader_ErrorOfTheInput(t *testing.T) {
+func TestReader_ReturnsTheErrorOfTheInput(t *testing.T) {
 	broken := errors.New("the disk is gone")
 	_, err := read(t, io.MultiReader(strings.NewReader(`{"type":`), iotest.ErrReader(broken)))
 	if !errors.Is(err, broken) {
@@ -142,7 +142,7 @@ func TestReader_ErrorOfTheInput(t *testing.T) {
 	}
 }
 
-func TestWriter_RoundTrip(t *testing.T) {
+func TestWriter_WrittenRecordingReadsTheSame(t *testing.T) {
 	for _, file := range []string{"kit-fsn1", "kit-hel1", "scenarios"} {
 		raw, err := os.ReadFile("../testdata/recordings/" + file + ".jsonl")
 		if err != nil {
@@ -237,8 +237,7 @@ func TestRebase_MovesTimesInACopy(t *testing.T) {
 	}
 }
 
-// TestRebase_SameStates: a rebased recording results in the same runs: statuses in the same order, with moved times.
-func TestRebase_SameStates(t *testing.T) {
+func TestRebase_KeepsStatusesAndMovesTimes(t *testing.T) {
 	raw, err := os.ReadFile("../testdata/recordings/kit-hel1.jsonl")
 	if err != nil {
 		t.Fatal(err)

@@ -49,8 +49,8 @@ func TestWatcher_NamesTheServedVersions(t *testing.T) {
 	}
 }
 
-// TestWatcher_PermissionInOnlyOneNamespace: a dependency in the other namespace must not count as one that does not exist.
-func TestWatcher_PermissionInOnlyOneNamespace(t *testing.T) {
+// TestWatcher_WatchesThePermittedNamespace: a dependency in the other namespace must not count as one that does not exist.
+func TestWatcher_WatchesThePermittedNamespace(t *testing.T) {
 	s := server(t, releases, charts)
 	one := release("a", "one", "1", "True")
 	one["spec"].(map[string]any)["dependsOn"] = []any{map[string]any{"name": "two", "namespace": "b"}}

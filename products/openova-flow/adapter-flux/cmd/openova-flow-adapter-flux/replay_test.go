@@ -236,7 +236,6 @@ func TestReplay_KeepsTheRecordedPace(t *testing.T) {
 	}
 }
 
-// TestReplay_RebasedRegionsBeginTogether: with --rebase all regions start now, whenever they were recorded.
 func TestReplay_RebasedRegionsBeginTogether(t *testing.T) {
 	events := playAt(t, 1, true)
 	if end := events[len(events)-1].after; end < 330*time.Second || end > 333*time.Second {
@@ -256,7 +255,6 @@ func TestReplay_RebasedRegionsBeginTogether(t *testing.T) {
 	}
 }
 
-// TestReplay_RebasedTimesAreNow: a rebased time is close to the time of its replay.
 func TestReplay_RebasedTimesAreNow(t *testing.T) {
 	for _, e := range playAt(t, 10, true) {
 		created := e.object["metadata"].(map[string]any)["creationTimestamp"].(string)

@@ -59,7 +59,7 @@ func resolveLinks(path string) string {
 func tempPattern(path string) string { return filepath.Base(path) + ".*.tmp" }
 
 // load restores the flows of the file in an empty hub. A damaged state, or one from a newer version, is renamed: the server starts empty, and emitters send
-// their flows again. Any other file stays unchanged, and load fails: a foreign file, one that can't be opened, a state above the limit, and an unusable
+// their flows again. Any other file stays unchanged, and load fails: a foreign file, one that can't be read, a state above the limit, and an unusable
 // state behind a symbolic link to another folder.
 func (f *stateFile) load() error {
 	configured := f.path
@@ -82,8 +82,8 @@ func (f *stateFile) load() error {
 }
 
 var (
-	errForeign   = errors.New("not a saved state")
-	errNotOpened = errors.New("can't be opened")
+	errForeign = errors.New("not a saved state")
+	errNotRead = errors.New("can't be read")
 )
 
 // read reads the file if it is a regular one. Reading a device may never end, and opening a pipe may block.
@@ -97,7 +97,7 @@ func (f *stateFile) read() (*record.SavedState, error) {
 	}
 	in, err := os.Open(f.path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errNotOpened, err)
+		return nil, fmt.Errorf("%w: %w", errNotRead, err)
 	}
 	defer in.Close()
 	if opened, err := in.Stat(); err != nil || !os.SameFile(info, opened) {
@@ -107,14 +107,18 @@ func (f *stateFile) read() (*record.SavedState, error) {
 	if begin, _ := buffered.Peek(64); !record.BeginsState(begin) { // ReadState returns the error of Peek
 		return nil, errForeign
 	}
-	return f.hub.ReadState(buffered)
+	state, err := f.hub.ReadState(buffered)
+	if failed := (*fs.PathError)(nil); errors.As(err, &failed) { // of the file system: the state may be good
+		return nil, fmt.Errorf("%w: %w", errNotRead, err)
+	}
+	return state, err
 }
 
 // unusable renames an unusable state, or returns an error that says why it does not.
 func (f *stateFile) unusable(configured string, reason error) error {
 	const move = "move it away, or name another file in FLOW_SERVER_STATE_FILE"
 	switch {
-	case errors.Is(reason, errNotOpened):
+	case errors.Is(reason, errNotRead):
 		return fmt.Errorf("state %s %w; make it readable, or %s", f.path, reason, move)
 	case errors.Is(reason, errForeign):
 		return fmt.Errorf("%s was not written by this server: %w; %s", f.path, reason, move)

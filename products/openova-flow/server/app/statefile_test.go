@@ -249,7 +249,7 @@ func TestLoad_FileWithoutReadPermission(t *testing.T) {
 	f := &stateFile{path: path, hub: hub.New(hub.Config{}), log: slog.New(slog.DiscardHandler)}
 	var err error
 	unprivileged(t, func() { err = f.load() })
-	if !errors.Is(err, errNotOpened) || !errors.Is(err, fs.ErrPermission) || errors.Is(err, errForeign) {
+	if !errors.Is(err, errNotRead) || !errors.Is(err, fs.ErrPermission) || errors.Is(err, errForeign) {
 		t.Errorf("load: %v", err)
 	}
 	if _, err := os.Lstat(path); err != nil || f.hub.Stats.StatesSetAside.Load() != 0 {

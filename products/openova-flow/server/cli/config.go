@@ -58,7 +58,7 @@ var commonSettings = []common{
 		c.app.TLSKeyFile = v
 		return readable(v)
 	}},
-	{"FLOW_SERVER_TOKENS_FILE", "", "a JSON file as described in docs/access.md", "callers and their permissions; reloaded when the file changes; without it the server listens on loopback only", func(c *config, v string) error {
+	{"FLOW_SERVER_TOKENS_FILE", "", "a JSON file as described in docs/access.md", "callers and their permissions; reloaded when the file changes; without it the server listens on loopback only, unless FLOW_SERVER_INSECURE is set", func(c *config, v string) error {
 		c.app.TokensFile = v
 		return readable(v)
 	}},

@@ -47,17 +47,17 @@ func (l *load) post(messages int) time.Duration {
 	return took
 }
 
-// window is a number of messages: a reader that is two windows behind is still within the ring of 4,096.
+// window is a number of messages: a subscriber that is two windows behind is still within the ring of 4,096.
 const window = 1000
 
-// readAll starts readers that parse the stream strictly until message last, a multiple of window, and report their first error. The
-// returned function waits until every reader has message n, a multiple of window, or has failed.
-func (e *env) readAll(readers int, last int) (have func(n int)) {
+// subscribe starts subscribers that parse the stream strictly until message last, a multiple of window, and report their first error. The
+// returned function waits until every subscriber has message n, a multiple of window, or has failed.
+func (e *env) subscribe(subscribers, last int) (have func(n int)) {
 	marks := make([]sync.WaitGroup, last/window+1)
 	for i := range marks {
-		marks[i].Add(readers)
+		marks[i].Add(subscribers)
 	}
-	for i := range readers {
+	for i := range subscribers {
 		go func() {
 			passed := 0
 			defer func() {
@@ -76,21 +76,21 @@ func (e *env) readAll(readers int, last int) (have func(n int)) {
 			for want := 1; want <= last; {
 				f, err := p.next()
 				if err != nil {
-					e.t.Errorf("reader %d: %v before message %d", i, err, want)
+					e.t.Errorf("subscriber %d: %v before message %d", i, err, want)
 					return
 				}
 				switch f.event {
 				case "heartbeat", "regions", "upsert-flow":
 				case "snapshot":
 					if snapshots++; snapshots > 1 {
-						e.t.Errorf("reader %d: a snapshot in place of message %d", i, want)
+						e.t.Errorf("subscriber %d: a snapshot in place of message %d", i, want)
 						return
 					}
 					marks[0].Done() // later messages are not in its snapshot
 					passed = 1
 				default:
 					if !strings.Contains(f.data, fmt.Sprintf(`"n":%d,`, want)) {
-						e.t.Errorf("reader %d: %s in place of message %d", i, f.data, want)
+						e.t.Errorf("subscriber %d: %s in place of message %d", i, f.data, want)
 						return
 					}
 					if want%window == 0 {
@@ -112,7 +112,7 @@ func (e *env) stuckConn() net.Conn {
 	conn := e.dial()
 	_ = conn.(*net.TCPConn).SetReadBuffer(256 << 10)
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", streamF)
-	if _, err := conn.Read(make([]byte, 1)); err != nil { // the answer begins: the reader is subscribed
+	if _, err := conn.Read(make([]byte, 1)); err != nil { // the answer begins: the connection is subscribed
 		e.t.Fatal(err)
 	}
 	return conn
@@ -130,10 +130,10 @@ func testStuckSubscriberDoesNotAffectOthers(t *testing.T, mode string) {
 	e.post(`{"type":"upsert-flow","flow":{"id":"F","status":"x","startedAt":1}}`)
 	stuck := e.stuckConn()
 	defer stuck.Close()
-	have := e.readAll(49, messages)
+	have := e.subscribe(49, messages)
 	l := &load{e: e, pad: strings.Repeat("x", 500)}
 	for l.n < messages {
-		if l.n%window == 0 { // readers must not fall behind because of other load on the machine
+		if l.n%window == 0 { // subscribers must not fall behind because of other load on the machine
 			have(max(l.n-2*window, 0))
 		}
 		l.post(10)
@@ -233,7 +233,7 @@ func TestStream_ConcurrentSubscribersAndWriters(t *testing.T) {
 
 func testConcurrentSubscribersAndWriters(t *testing.T, mode string) {
 	e := start(t, hub.Config{RingCapacity: 64}, httpapi.Config{StreamMode: mode})
-	var writers, readers sync.WaitGroup
+	var writers, subscribers sync.WaitGroup
 	stop := make(chan struct{})
 	for w := range 4 {
 		writers.Go(func() {
@@ -257,7 +257,7 @@ func testConcurrentSubscribersAndWriters(t *testing.T, mode string) {
 	}
 	finals := make([]string, 12)
 	for n := range finals {
-		readers.Go(func() {
+		subscribers.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(n), 9))
 			var state folded
 			for {
@@ -297,18 +297,18 @@ func testConcurrentSubscribersAndWriters(t *testing.T, mode string) {
 	writers.Wait()
 	e.post(`{"type":"upsert-flow","flow":{"id":"F","status":"the-end","startedAt":1}}`)
 	finished := make(chan struct{})
-	go func() { readers.Wait(); close(finished) }()
+	go func() { subscribers.Wait(); close(finished) }()
 	select {
 	case <-finished:
 	case <-time.After(within):
 		close(stop)
-		t.Fatal("not every reader reaches the end")
+		t.Fatal("not every subscriber reaches the end")
 	}
 	want := e.snapshot()
 	for n, got := range finals {
 		m, err := flow.Decode("F", []byte(got))
 		if err != nil || m.JSON() != want {
-			t.Errorf("reader %d has\n%s\nwant\n%s", n, got, want)
+			t.Errorf("subscriber %d has\n%s\nwant\n%s", n, got, want)
 		}
 	}
 }

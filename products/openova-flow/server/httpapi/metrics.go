@@ -28,7 +28,7 @@ func (s *Server) families() []family {
 				out.Add(float64(h.Messages[i].Load()), "type", string(t))
 			}
 		}},
-		{"openova_flow_messages_refused_total", "counter", "POST requests refused as a whole, by status code.", m.collectRefusals},
+		{"openova_flow_messages_refused_total", "counter", "POST requests refused as a whole, by status code, without those that lack a valid credential or come while the server loads.", m.collectRefusals},
 		{"openova_flow_apply_duration_seconds", "histogram", "Time to apply a change. All changes wait for it: they have one order.", func(out *prom.Samples) { out.Histogram(h.Apply) }},
 		{"openova_flow_delivery_lag_seconds", "histogram", "Time from when a message was applied until it was written to a subscriber that was up to date before. Of each delivery, the oldest message counts. Resolution 1 ms.", func(out *prom.Samples) { out.Histogram(m.lag) }},
 		{"openova_flow_access_refused_total", "counter", "Requests denied because of the caller, by reason.", m.collectDenied},

@@ -1,7 +1,6 @@
 import { gzipSync } from "node:zlib";
 import type { Plugin } from "vite";
 
-/** One script of the build. */
 export interface Sized {
   readonly file: string;
   readonly gzip: number;

@@ -7,7 +7,7 @@ import { Server } from "./support/server.ts";
 let browser: Browser;
 let server: Server;
 let visits: Visit[];
-/** Paths of the page's requests, relative to the server. */
+/** Paths of the page's requests. */
 let requested: string[];
 
 beforeAll(async () => {

@@ -105,7 +105,6 @@ describe("a flow", () => {
     const commands = new Set<string | null>();
     for (const line of await list.locator("button[aria-expanded]").all()) {
       if ((await line.getAttribute("aria-expanded")) === "false") await line.click();
-      // Only one is open at a time.
       expect(await list.locator("[aria-expanded=true]").count()).toBe(1);
       if ((await command.count()) === 1) commands.add(await command.getAttribute("aria-label"));
     }

@@ -96,7 +96,6 @@ describe("releases with equal names", () => {
     const page = await open(`?flow=${flow}&view=table`);
     await says(page.locator("thead"), /Namespace/);
     await page.getByRole("button", { name: "Namespace", exact: true }).first().click();
-    // A click on its label, not on its box.
     await page.getByRole("group", { name: "Namespace" }).getByText("team-b", { exact: true }).click();
     await expect.poll(() => page.url()).toContain("namespace=team-b");
     await expect.poll(() => page.locator("tbody tr").count()).toBe(2);

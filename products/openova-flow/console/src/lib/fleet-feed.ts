@@ -18,7 +18,7 @@ export interface FleetFeedOptions {
   readonly onList: (flows: readonly FlowSummary[]) => void;
   readonly onTrouble: (trouble: FleetTrouble | null) => void;
   readonly onPolling: (polling: boolean) => void;
-  /** The visible flows. */
+  /** The flows whose snapshots are polled. */
   readonly wanted: () => readonly string[];
 }
 
@@ -85,7 +85,6 @@ export class FleetFeed {
     this.#startPolling();
   }
 
-  /** Loads the list once, while the stream is live. */
   async #loadList(): Promise<void> {
     this.#list?.abort();
     const { signal } = (this.#list = new AbortController());
@@ -134,7 +133,7 @@ export class FleetFeed {
     if (!signal.aborted) this.#timer = setTimeout(() => void this.#round(signal), pause);
   }
 
-  /** Loads the snapshots of visible flows that changed, one after the other. */
+  /** Loads the snapshots of wanted flows that changed, one after the other. */
   async #loadChanged(flows: readonly FlowSummary[], signal: AbortSignal): Promise<void> {
     const byId = new Map(flows.map((f) => [f.id, f]));
     for (const id of this.#polled.keys()) if (!byId.has(id)) this.#polled.delete(id);

@@ -95,7 +95,7 @@ export class FlowModel {
     return query.trim() !== "" || displays.length + regions.length + families.length + namespaces.length > 0 || rollout !== null;
   });
   #diagnosis = $state.raw<typeof import("./diagnosis.js") | null>(null);
-  /** The leaves that pass search and filters, for every view. */
+  /** The leaves that pass search and filters; all leaves until the diagnosis is loaded. */
   readonly selection: readonly FlowNode[] = $derived.by(() => {
     if (!this.isFiltered || this.#diagnosis === null) return this.leaves;
     const passes = this.#diagnosis.matcher(this.filter, this.context);
@@ -118,19 +118,18 @@ export class FlowModel {
     const { rollout } = nav.route;
     return rollout === null ? currentRollout(this.rollouts, this.at ?? Infinity) : (this.rollouts.find((r) => r.id === rollout) ?? null);
   });
-  /** The rollout as of the instant. */
   readonly rolloutThen: Rollout | null = $derived(this.rollout === null ? null : rolloutAt(this.rollout, this.at ?? Infinity));
   /** The instant is before the loaded log. */
   readonly #isBefore = $derived(this.at !== null && this.at < (this.range()?.from ?? Infinity));
   readonly #isAwaited = $derived(this.history === "none" || this.history === "loading");
-  /** Whether the server no longer has the instant or rollout of the link. */
+  /** Whether the page lacks what the link shows: the instant is before the loaded log, or the rollout is unknown. */
   readonly gone: "instant" | "rollout" | null = $derived(
     this.#isBefore && !this.#isAwaited ? "instant" : nav.route.rollout !== null && this.#rollouts !== null && this.rollout === null ? "rollout" : null,
   );
   /** The instant is before the loaded log, and the past is being loaded. */
   readonly isComing: boolean = $derived(this.#isBefore && this.#isAwaited);
   readonly #others = $derived(this.rollouts.filter((r) => r !== this.rollout));
-  /** How long each release took in the other rollouts, by its key. */
+  /** How long each release took in the other rollouts, by its key; null until the diagnosis is loaded. */
   readonly usual = $derived(this.#diagnosis?.usualDurations(this.#others) ?? null);
   readonly rolloutProgress = $derived(
     this.rolloutThen === null || this.#diagnosis === null
@@ -199,7 +198,6 @@ export class FlowModel {
     });
   }
 
-  /** The time for the canvas. */
   canvasNow(): number {
     return this.at ?? this.lostAt ?? this.#feed.store.now();
   }
@@ -225,7 +223,6 @@ export class FlowModel {
   /** The name with its region, if the flow has several. */
   fullNameOf = (id: string): string => fullNameOf(this.graph, id);
 
-  /** The marks of a node beside its display state. */
   marksOf(id: string): readonly string[] {
     const marks = this.#insight?.marks(id) ?? [];
     return this.displayOf(id) === "suspended" ? marks.filter((m) => m !== "suspended") : marks;

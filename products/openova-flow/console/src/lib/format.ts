@@ -39,5 +39,4 @@ export function share(progress: Progress): string {
   return percent(progress.complete ? 1 : Math.min(progress.fraction, 0.99));
 }
 
-/** The class of a problem, in words. */
 export const words = (name: string): string => name.replaceAll("-", " ");

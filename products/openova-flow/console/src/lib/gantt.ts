@@ -11,7 +11,6 @@ export interface Bar {
   readonly working: readonly WorkSpan[];
   readonly begin: number;
   readonly end: number;
-  /** Its usual duration, if known. */
   readonly usual?: Usual;
 }
 export interface Scale {

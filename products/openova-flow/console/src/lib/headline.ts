@@ -23,7 +23,6 @@ export interface RolloutLine {
 
 const ENDED = { succeeded: ["complete", "good"], failed: ["failed", "bad"], incomplete: ["incomplete", "bad"], running: ["", "running"] } as const;
 
-/** The texts of the header for a flow and a rollout. */
 export function headline(whole: Progress, current: { readonly rollout: Rollout; readonly progress: RolloutProgress } | null, now: number): Headline {
   const { total, done, complete, kustomizationsNotReady } = whole;
   return {

@@ -57,7 +57,6 @@ class RevisionsFeed {
   byId(id: string): Revision | undefined {
     return this.#known?.byId.get(id);
   }
-  /** The name of a revision's source. */
   sourceOf(r: Revision): string {
     return this.#known?.nameOf(r) ?? r.source.name;
   }

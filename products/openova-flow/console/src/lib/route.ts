@@ -15,18 +15,17 @@ export interface Route {
   readonly regions: readonly string[];
   readonly families: readonly string[];
   readonly namespaces: readonly string[];
-  /** What releases are grouped by: in graph and outline within their region, in the timeline instead of it. Null: by region, in the outline also by namespace where names contain it. */
+  /** Graph and outline group releases by namespace within each region, the timeline by namespace only. Null: by region; the outline then groups by namespace where names contain it. */
   readonly group: "namespace" | null;
   /** The instant shown, in Unix milliseconds; null: live. */
   readonly at: number | null;
-  /** The rollout shown; null: the current one. */
+  /** The rollout shown; null: that of the instant shown. */
   readonly rollout: string | null;
   /** The revision shown: a whole one, or the first digits of a commit. A link with it and without a view opens the revisions. */
   readonly revision: string | null;
   readonly trace: Trace | null;
 }
 
-/** A route without filters. */
 export const UNFILTERED = { query: "", displays: [], regions: [], families: [], namespaces: [], rollout: null } as const;
 
 export const HOME: Route = {

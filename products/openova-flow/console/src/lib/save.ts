@@ -1,6 +1,5 @@
 import type { OpenovaFlowElement } from "@openova/flow-canvas";
 
-/** Saves the graph as a file. */
 export async function save(graph: OpenovaFlowElement, name: string, kind: "png" | "svg"): Promise<void> {
   download(kind === "png" ? await graph.exportPNG() : new Blob([await graph.exportSVG()], { type: "image/svg+xml" }), `${name}.${kind}`);
 }

@@ -3,7 +3,7 @@ import { nav } from "./nav.svelte.js";
 
 /** The open parts of the page. Kept by the tab, not in links. */
 class Ui {
-  /** The problems and the outline. On a phone they cover the view, and are shown first unless the link names a view or a node. */
+  /** The problems and the outline. On a phone they cover the view, and are shown first unless the link names a node or another view than the graph. */
   side = $state(!phone.matches || (nav.route.node === null && nav.route.view === "graph"));
   help = $state(false);
   /** A link with a commit but without a flow opens it. */

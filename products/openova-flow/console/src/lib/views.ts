@@ -5,7 +5,6 @@ import type { Component } from "svelte";
 export interface View {
   readonly id: string;
   readonly name: string;
-  /** The keyboard shortcut. */
   readonly key: string;
   /** The component takes the flow's model. Its type is not imported, since the model imports this file through links. */
   readonly load?: () => Promise<{ default: Component<{ model: never }> }>;
@@ -16,7 +15,7 @@ export interface View {
 /** The kinds of sources whose revisions the server follows, and the kind that applies them. */
 const HAVE_REVISIONS = /^(GitRepository|OCIRepository|Bucket|ExternalArtifact|Kustomization)$/;
 
-/** All views, in the order of the toolbar. Add a view here. */
+/** In the order of the toolbar. */
 export const VIEWS = [
   { id: "graph", name: "Graph", key: "g" },
   { id: "timeline", name: "Timeline", key: "t", load: () => import("../views/Timeline.svelte") },

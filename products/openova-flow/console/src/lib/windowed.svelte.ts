@@ -20,7 +20,7 @@ export class Windowed {
     this.#along = along;
   }
 
-  /** The number of rows that fit into view. */
+  /** The number of rows that a page key moves by: one less than fit into view, at least one. */
   get page(): number {
     return Math.max(1, Math.floor(this.#room / this.#size) - 1);
   }

@@ -46,7 +46,7 @@ export interface Wrong {
   readonly blocks: number;
 }
 
-/** Null if the page has no data. */
+/** Null if the page has no data, or the data of a flow with an invalid id. */
 function read(): Content | null {
   const text = document.getElementById("report")?.textContent ?? "";
   const read = text.trim() === "" ? null : (JSON.parse(text) as Content);

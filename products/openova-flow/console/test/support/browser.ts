@@ -3,7 +3,7 @@ import { chromium, type Browser, type BrowserContext, type Locator, type Page } 
 
 const PATHS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
-/** Chromium, from CHROME_PATH or where distributions put it. Throws with an installation hint if there is none. */
+/** Starts Chromium, from CHROME_PATH or where distributions put it. Throws with an installation hint if there is none. */
 export async function launch(): Promise<Browser> {
   const named = process.env["CHROME_PATH"];
   const executablePath = named ?? PATHS.find((p) => existsSync(p));

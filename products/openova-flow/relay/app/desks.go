@@ -79,12 +79,10 @@ func (a *desks) readRollouts(flow string, now int64) (horizon int64, wanted bool
 	return horizon, wanted
 }
 
-// readRevisions reports whether a rule wants revisions of a flow.
 func (a *desks) readRevisions(flow string) bool {
 	return slices.ContainsFunc(a.list, func(d *desk) bool { return d.rule.ReadsFlow(flow) && d.rule.Reads(notice.KindRevision) })
 }
 
-// readRevisionsOf reports whether a rule wants revisions of a region.
 func (a *desks) readRevisionsOf(region string) bool {
 	return slices.ContainsFunc(a.list, func(d *desk) bool { return d.rule.Reads(notice.KindRevision) && d.rule.ReadsRegion(region) })
 }

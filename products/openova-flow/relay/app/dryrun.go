@@ -23,7 +23,6 @@ import (
 // after is how long, in milliseconds, a dry run continues after the last message, for notices that are due later.
 const after = 10 * 60_000
 
-// recorded is a message and the time of its arrival.
 type recorded struct {
 	At      int64           `json:"at"`
 	Message json.RawMessage `json:"message"`

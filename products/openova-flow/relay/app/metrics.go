@@ -48,7 +48,6 @@ func newMetrics(version string) *metrics {
 	return m
 }
 
-// addQueueLengths adds the metric of the length of each channel's queue.
 func (m *metrics) addQueueLengths(length func() map[string]int) {
 	m.registry.MustRegister(queueCollector{
 		desc:   prometheus.NewDesc("openova_flow_relay_queue_length", "Notices that wait to be delivered to a channel.", []string{"channel"}, nil),
@@ -90,7 +89,6 @@ func (m *metrics) attempt(channel string, _ *notice.Notice, outcome outbox.Outco
 	}
 }
 
-// handler serves the probes and the metrics.
 func (m *metrics) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })

@@ -60,7 +60,6 @@ type lists struct {
 	withRevisions bool // the revisions were asked for too
 }
 
-// run relays until ctx ends.
 func (s *session) run(ctx context.Context) error {
 	var err error
 	if s.desks, err = newDesks(s.config, s.box, s.log); err != nil {

@@ -31,7 +31,7 @@ type Flow struct {
 	read      *gate.State   // read from snapshot; nil: state has changed since
 	Rollouts  []rollout.Rollout
 	Revisions []revision.Revision // the newest; without FollowRevisions they are not read
-	Known     bool                // Rollouts and Revisions have been read
+	Known     bool                // the lists that rules want have been read once
 	Changed   bool                // since the last Find
 	ReadAt    int64               // when reading Rollouts or Revisions last began, Unix milliseconds
 	Reading   bool                // Rollouts or Revisions are being read

@@ -39,7 +39,8 @@ func (f *Flow) FollowRevisions(wants func(region string) bool) {
 	}
 }
 
-// look returns the notices of commits, each of one region. Notices of one commit have the same key. It sets f.RevisionsOutdated if a source has moved on.
+// look returns the notices of commits, each of one region. Those of a commit in several regions have the same key. It sets f.RevisionsOutdated if a source
+// has moved on.
 func (r *revisions) look(f *Flow, now int64) []notice.Notice {
 	look := gate.Look{State: f.read, At: now, Claims: make(map[string]gate.Claim)}
 	for name, region := range f.regions {
@@ -153,7 +154,6 @@ func formerResult(part *revision.Region, by *commit, results map[commit]notice.R
 	return r, r.Result == insight.Passed
 }
 
-// noticeOf returns the notice of a commit in a region.
 func noticeOf(flowID string, c commit, result notice.Result) notice.Notice {
 	n := notice.Notice{Key: "revision/" + flowID + "/" + c.url + "@" + c.hash, Kind: notice.KindRevision, Severity: notice.Info, Flows: []string{flowID}, Regions: []string{c.region},
 		Label: c.hash[:12], Sentence: result.Sentence, Revision: &notice.Revision{Source: c.url, Commit: c.hash, Results: map[string]notice.Result{c.region: result}}}

@@ -138,7 +138,6 @@ func (s *Server) connect(ctx context.Context, cursor *string, frames chan<- Fram
 	return s.plain(ctx, cmp.Or(lines.Err(), io.EOF))
 }
 
-// request returns a request for a path of the server.
 func (s *Server) request(ctx context.Context, path string) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(s.URL, "/")+path, nil)
 	if err != nil {

@@ -160,7 +160,6 @@ func (d *desk) absent(key string, e Entry) {
 	d.change.Entries[key] = nil
 }
 
-// present handles a notice that was found.
 func (d *desk) present(n Notice) {
 	e, known := d.Entries[n.Key]
 	if n.Until != 0 {

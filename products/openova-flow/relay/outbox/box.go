@@ -23,7 +23,7 @@ import (
 // Limits of the queue of a channel.
 const (
 	DefaultLimit = 1000     // deliveries
-	maxBytes     = 64 << 20 // no delivery is added to a queue of this size
+	maxBytes     = 64 << 20 // a queue of this size has no room
 )
 
 // Box is an open outbox file. Its methods may be called from any goroutine, except Close.

@@ -130,7 +130,7 @@ func (m memory) Set(value []byte) error {
 	return nil
 }
 
-// Lengths returns how many deliveries are in each queue, without queues that were never used or that Keep has deleted.
+// Lengths returns how many deliveries are in each queue. A queue that was never written to may be missing.
 func (b *Box) Lengths() map[string]int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -83,7 +83,7 @@ type Repository struct {
 	Sources []string `yaml:"sources"` // URLs of GitRepositories and OCIRepositories
 }
 
-// Rule sends some notices to some channels. Empty lists do not restrict.
+// Rule sends some notices to some channels. An empty list does not restrict, except that empty Kinds leave out revisions.
 type Rule struct {
 	Name         string          `yaml:"name"`
 	Channels     []string        `yaml:"channels"`
@@ -97,7 +97,7 @@ type Rule struct {
 	Quiet        *Quiet          `yaml:"quiet"`
 }
 
-// Quiet are hours of the day in which nothing is sent. Afterwards the notices that are still due are sent.
+// Quiet are hours of the day in which nothing is sent, except what Critical allows. Afterwards the notices that are still due are sent.
 type Quiet struct {
 	From     string   `yaml:"from"`     // when they begin, such as 22:00
 	To       string   `yaml:"to"`       // when they end, such as 07:00; on the next day unless it is later than From
@@ -156,7 +156,6 @@ func Parse(text []byte) (*Config, error) {
 	return &c, c.validate()
 }
 
-// fault is an error of a field.
 func fault(field, format string, args ...any) error {
 	return fmt.Errorf("%s: %w", field, fmt.Errorf(format, args...))
 }

@@ -1,4 +1,4 @@
 // Package rules reads the configuration of a relay: the server that it follows, the channels, and which notices go to which channel.
 //
-// Only this file decides where notices go and with which credential: addresses, repositories and regions are never taken from a flow.
+// Only the configuration decides where notices go and with which credential: addresses and repositories are never taken from a flow.
 package rules

@@ -32,7 +32,6 @@ type Sender struct {
 	Client *http.Client
 }
 
-// alertNames has the alert name of each kind of notice that is an alert.
 var alertNames = map[notice.Kind]string{notice.KindCause: "OpenovaFlowRootCause", notice.KindSource: "OpenovaFlowSourceFailing", notice.KindRegion: "OpenovaFlowRegionStale"}
 
 // alert is a postableAlert of the API.

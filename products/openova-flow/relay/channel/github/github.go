@@ -256,7 +256,6 @@ func (a *attempt) create(ctx context.Context, region string) (int64, error) {
 	return d.GetID(), nil
 }
 
-// classify converts errors of the client to those of a channel.
 func classify(err error) error {
 	var limit *github.RateLimitError
 	var abuse *github.AbuseRateLimitError

@@ -133,7 +133,7 @@ func (s *Sender) reply(ctx context.Context, d *channel.Delivery, ts string) erro
 	return err
 }
 
-// find returns the ts of the message whose metadata has some values, empty if there is none. It searches the thread of a message, or the channel if thread is
+// find returns the ts of the message whose metadata has some values, empty if it finds none. It searches the thread of a message, or the channel if thread is
 // empty. since is Unix milliseconds; 0: no limit.
 func (s *Sender) find(ctx context.Context, method, thread string, values map[string]string, since int64) (string, error) {
 	form := url.Values{"channel": {s.Channel}, "limit": {"100"}, "include_all_metadata": {"true"}}
@@ -203,7 +203,6 @@ func gone(err error) bool {
 // permanentErrors are the errors for a message that Slack never accepts. All other errors can be repaired in Slack or in the files of the relay.
 var permanentErrors = []string{"msg_too_long", "no_text", "invalid_blocks", "invalid_blocks_format", "invalid_metadata_format", "metadata_too_large", "invalid_arguments", "invalid_json"}
 
-// call calls a method of the Web API with a message.
 func (s *Sender) call(ctx context.Context, method string, m message) (*answer, error) {
 	body, err := json.Marshal(m)
 	if err != nil {

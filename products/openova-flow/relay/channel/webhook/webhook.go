@@ -90,7 +90,6 @@ func (s *Sender) sign(h http.Header, id string, now time.Time, body []byte) erro
 	return err
 }
 
-// event sets the attributes of a CloudEvent.
 func (s *Sender) event(h http.Header, d *channel.Delivery) {
 	n := &d.Notice
 	h.Set("ce-specversion", "1.0")

@@ -65,7 +65,6 @@ func (s *Slack) answer(w http.ResponseWriter, v any) {
 	_ = json.NewEncoder(w).Encode(v) // the client is gone
 }
 
-// write posts or edits.
 func (s *Slack) write(w http.ResponseWriter, r *http.Request, method string) {
 	var in struct {
 		Channel, TS, Text, Parse string
@@ -134,7 +133,6 @@ func (s *Slack) list(w http.ResponseWriter, r *http.Request, method string) {
 	s.answer(w, map[string]any{"ok": true, "messages": found[min(start, end):end], "response_metadata": map[string]any{"next_cursor": next}})
 }
 
-// texts returns all texts in blocks.
 func texts(v any) string {
 	switch v := v.(type) {
 	case []any:
@@ -152,7 +150,6 @@ func texts(v any) string {
 	return ""
 }
 
-// emoji returns the name of the first emoji in blocks.
 func emoji(v any) string {
 	switch v := v.(type) {
 	case []any:

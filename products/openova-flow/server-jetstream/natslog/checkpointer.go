@@ -33,7 +33,7 @@ type flowProgress struct {
 	checkpointed uint64        // the Seq of the newest checkpoint
 	pending      []uint64      // applied entries after checkpointed
 	pendingBytes int           // their size; approximate once a checkpoint has covered some
-	changed      chan struct{} // closed when checkpointed changes; nil: no waiter
+	changed      chan struct{} // closed when checkpointed changes or the flow is deleted; nil: no waiter
 	queued       bool
 }
 

@@ -13,7 +13,7 @@ const (
 	checkInterval = time.Second     // between two checks of JetStream
 	checkTimeout  = 2 * time.Second // limit for one
 	failureLimit  = 2               // consecutive failures that make an outage
-	missingLimit  = 5               // consecutive answers that the stream or bucket does not exist, before they are believed
+	missingLimit  = 5               // checks that find no stream or bucket, without a successful one between, before that is believed
 	stallLimit    = 5               // consecutive checks without progress that make a stall
 	rejectedLimit = 5               // consecutive rejected changes after which Config.OnRejected is called
 

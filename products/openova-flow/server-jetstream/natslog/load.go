@@ -24,7 +24,7 @@ type loading struct {
 	lists  map[string]checkpointList // at the start
 	late   map[string]uint64         // flows with an entry since the start, and the last such entry read
 	seen   map[string]bool           // flows with an entry in the stream
-	ended  map[string]uint64         // the last entry read that deleted the flow
+	ended  map[string]uint64         // the last entry read that deleted the flow, or the one before an entry that may have
 	end    uint64                    // the last entry at the start
 	target uint64                    // the entry to read up to
 	since  time.Time

@@ -43,12 +43,14 @@ describe("buildGraph", () => {
     expect(buildGraph(fold(state, { type: "delete-nodes", ids: ["a"] }), g).edges).toEqual([]);
   });
 
-  it("changes with the kind and the auxiliary of a node", () => {
+  it("changes with the role of a node, not with its kind otherwise", () => {
     const state = stateOf([node("a"), node("b"), node("c")]);
     const g = buildGraph(state);
     expect(g.leaves).toEqual(["a", "b", "c"]);
     const next = buildGraph(fold(state, { type: "upsert-nodes", nodes: [node("a", "succeeded", { kind: "Region" }), node("b", "succeeded", { auxiliary: true })] }), g);
     expect(next.leaves).toEqual(["c"]);
+    const other = buildGraph(fold(state, { type: "upsert-nodes", nodes: [node("c", "succeeded", { kind: "Kustomization" })] }), g);
+    expect(other.topologyVersion).toBe(g.topologyVersion);
   });
 
   it("marks cycles and nothing else", () => {

@@ -19,7 +19,7 @@ export interface FlowState {
   readonly regions: Regions;
   /** A number of its own for each state. Use it only for comparisons. */
   readonly version: number;
-  /** Equal numbers mean equal relationships, and equal ids, regions, kinds and `auxiliary` of nodes. Use it only for comparisons. */
+  /** Equal numbers mean equal relationships, and nodes with equal ids, regions and roles (`auxiliary`, kind Region). Use it only for comparisons. */
   readonly topologyVersion: number;
   /** Like `topologyVersion`, for the nodes of each region and the edges within it. Nodes without a region are under "". */
   readonly regionTopology: ReadonlyMap<string, number>;
@@ -187,10 +187,10 @@ export class Edit {
     this.#unconfirmed.delete(id);
   }
 
-  /** Records a change of topology unless the node existed with the same region, kind and `auxiliary`. */
+  /** Records a change of topology unless the node existed with the same region and role. */
   #touchNode(n: FlowNode): void {
     const old = this.#nodes.get(n.id);
-    if (old !== undefined && old.region === n.region && old.meta?.["kind"] === n.meta?.["kind"] && old.meta?.["auxiliary"] === n.meta?.["auxiliary"]) return;
+    if (old !== undefined && old.region === n.region && roleOf(old) === roleOf(n)) return;
     this.#touch(n.region);
     if (old !== undefined) this.#touch(old.region);
   }
@@ -214,6 +214,10 @@ export class Edit {
   #isOwn(flowId: string | undefined): boolean {
     return isOwnEnd(flowId, this.#from.flowId);
   }
+}
+
+function roleOf({ meta }: FlowNode): number {
+  return (meta?.["auxiliary"] === true ? 1 : 0) + (meta?.["kind"] === "Region" ? 2 : 0);
 }
 
 /** Whether an end with this `fromFlowId` or `toFlowId` is in flow `own`. */

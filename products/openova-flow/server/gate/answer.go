@@ -78,7 +78,7 @@ type Source struct {
 	Since    flow.Time `json:"since,omitzero"`     // when that was fetched
 	Interval int64     `json:"interval,omitempty"` // milliseconds between two fetches
 	Has      bool      `json:"has"`                // the current revision counts
-	Left     bool      `json:"left"`               // it had the revision before, and no longer has it
+	Left     bool      `json:"left"`               // it had the revision before, and now has another one that does not count
 	ByName   bool      `json:"byName,omitempty"`   // required because of its name, since its URL or that of the source with the revision is unknown
 	Command  []string  `json:"command,omitempty"`  // argv of the command that makes it fetch now
 }

@@ -551,6 +551,17 @@ func TestGate_Overtaken(t *testing.T) {
 	})
 }
 
+// A source-controller that restarts without its storage reports a source without a revision, until it has fetched again.
+func TestGate_SourceWithoutRevisionIsPending(t *testing.T) {
+	w := watch(t, gate.Ask{Revision: a})
+	w.want(pending, region("one", a, at(before, before, behind), nil))
+	got := w.want(pending, region("one", "", at(before, a, working), nil))
+	if len(got.Sources) != 1 || got.Sources[0].Has || got.Sources[0].Left || !explained(got, "apps", gate.Open) {
+		t.Errorf("%+v, %+v", got.Sources, got.Objects)
+	}
+	w.want(passed, region("one", a, at(a, a, ready), nil))
+}
+
 func TestGate_KustomizationSuspendedAtOldCommit(t *testing.T) {
 	w := watch(t, gate.Ask{Revision: a})
 	got := w.want(pending, cluster{name: "one", source: a, kustomization: units{"apps": at(before, before, suspendedAt), "infra": at(before, a, working)}})

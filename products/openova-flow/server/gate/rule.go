@@ -50,7 +50,7 @@ func (d *decision) ruleSource(id string, plain Outcome) ruling {
 	switch {
 	case d.has(id):
 		return ruling{outcome: plain}
-	case d.sources[id].first != 0:
+	case d.sources[id].first != 0 && f.Revision != "":
 		return ruling{outcome: Failed, final: true, why: f.node.Label + " had the revision, and went back to " + f.Revision + ", which is not known to have it."}
 	case f.suspended:
 		return ruling{outcome: Failed, final: true, why: f.node.Label + " is suspended, and does not fetch the revision."}
@@ -207,7 +207,7 @@ func (d *decision) describe(a *Answer) {
 		region, _, _ := strings.Cut(id, "/")
 		revision, _ := d.current(id)
 		s := Source{ID: id, Region: region, Revision: revision, Has: d.has(id), ByName: d.byName[id]}
-		s.Left = !s.Has && d.sources[id].first != 0
+		s.Left = !s.Has && revision != "" && d.sources[id].first != 0
 		if f := d.state.facts[id]; f != nil {
 			s.Region, s.Interval, s.Command = f.node.Region, f.interval, f.fetch()
 			if f.UpdatedAt != 0 {

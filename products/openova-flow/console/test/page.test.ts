@@ -111,6 +111,16 @@ describe("a flow", () => {
     expect(commands.size).toBeGreaterThan(5);
   });
 
+  it("is live again when the browser shows it from its cache", async () => {
+    const page = await open("?flow=bootstrap");
+    await says(header(page), /live/);
+    const dispatch = (type: string): Promise<void> => page.evaluate((t) => void setTimeout(() => dispatchEvent(new PageTransitionEvent(t, { persisted: true }))), type);
+    await dispatch("pagehide");
+    await says(header(page), /closed/);
+    await dispatch("pageshow");
+    await says(header(page), /live/);
+  });
+
   it("shows that nothing is wrong", async () => {
     const page = await open("?flow=bootstrap");
     await says(page.getByRole("region", { name: "Nothing is wrong" }), /Nothing is wrong/);

@@ -24,13 +24,19 @@ export function openFeed(url: string, flowId: string): Feed {
   });
   const ticking = setInterval(() => store.tick(), 1000);
   const leave = (): void => connection.close();
+  // From the back/forward cache a page comes as it was left: with a closed connection.
+  const comeBack = (e: PageTransitionEvent): void => {
+    if (e.persisted) location.reload();
+  };
   addEventListener("pagehide", leave);
+  addEventListener("pageshow", comeBack);
   return {
     store,
     connection,
     close() {
       clearInterval(ticking);
       removeEventListener("pagehide", leave);
+      removeEventListener("pageshow", comeBack);
       connection.close();
     },
   };

@@ -53,7 +53,6 @@ type named struct {
 	blocked int
 }
 
-// leftOut counts what was beyond the limits.
 type leftOut struct{ flows, regions, problems, suspended int }
 
 // measure reads the numbers of a flow. They share no memory with the flow's messages, which may be large.

@@ -53,7 +53,6 @@ func readFacts(n *flow.Node) *facts {
 	return f
 }
 
-// is reports whether the object has this kind, namespace and name.
 func (f *facts) is(kind string, n Name) bool {
 	return f.Kind == kind && f.Namespace == n.Namespace && f.node.Label == n.Name
 }

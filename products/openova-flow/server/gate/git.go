@@ -20,7 +20,6 @@ type Repository struct {
 	known   map[[3]string]knownOrder // by first commit, other commit and branch
 }
 
-// knownOrder is a cached order.
 type knownOrder struct {
 	order order
 	at    time.Time // when git was asked

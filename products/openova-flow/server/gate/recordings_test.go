@@ -24,7 +24,6 @@ func TestGate_RecordedCases(t *testing.T) {
 	}
 }
 
-// event is an event of a watch.
 type event struct {
 	At     int64
 	Type   string

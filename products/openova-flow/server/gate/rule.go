@@ -113,7 +113,6 @@ func (d *decision) marked(f *facts) bool {
 	return slices.Contains(marks, insight.MarkOldRevision) || slices.Contains(marks, insight.MarkNotObserved)
 }
 
-// notDone returns the outcome, but Open instead of Done.
 func notDone(o Outcome) Outcome {
 	if o == Done {
 		return Open

@@ -143,7 +143,6 @@ func (j *Judgement) Segments() iter.Seq2[int64, Segment] {
 	}
 }
 
-// refs returns the number of ids in the lists of the judgement.
 func (j *Judgement) refs() int {
 	return len(j.needs) + len(j.named) + len(j.readyWhile) + len(j.checks)
 }

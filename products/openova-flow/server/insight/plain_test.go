@@ -306,7 +306,6 @@ func (p *plain) cycle(id string) []string {
 	return among(p.waitsFor)
 }
 
-// across reports whether a cycle has members in several regions.
 func (p *plain) across(cycle []string) bool {
 	return slices.ContainsFunc(cycle, func(id string) bool { return p.nodes[id].Region != p.nodes[cycle[0]].Region })
 }

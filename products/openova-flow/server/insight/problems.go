@@ -188,7 +188,6 @@ func (v *search) start(from []int32) {
 	}
 }
 
-// step reports whether the walk may take another step.
 func (v *search) step() bool {
 	v.left--
 	return v.left >= 0

@@ -202,7 +202,6 @@ func (h *Handler) authorize(r *http.Request, at target) error {
 	return nil
 }
 
-// target is the resource that a request addresses.
 type target struct {
 	resource string   // a key of resources
 	flows    []string // the requested flows
@@ -256,7 +255,6 @@ var (
 	parameters     = []string{"lastEventId", "after", "limit", "region", "revision"}
 )
 
-// rewrite returns the request to upstream.
 func (h *Handler) rewrite(r *http.Request, at target) *http.Request {
 	out := r.Clone(r.Context())
 	base := h.cfg.Upstream

@@ -138,7 +138,6 @@ func do(t *testing.T, method, url, body string, headers ...string) (*http.Respon
 
 type frame struct{ id, event, data string }
 
-// stream follows a flow frame by frame.
 type stream struct {
 	t      *testing.T
 	in     *bufio.Scanner

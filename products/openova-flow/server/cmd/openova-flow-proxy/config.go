@@ -15,7 +15,6 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/proxy"
 )
 
-// config is the result of parsing the settings.
 type config struct {
 	listenAddr  string
 	upstream    *url.URL
@@ -93,7 +92,6 @@ func (c *config) authorize(_ *http.Request, flowID string) error {
 	return proxy.ErrNotFound
 }
 
-// parseConfig reads each setting from its flag, else from the environment, else from its default.
 func parseConfig(args []string, getenv func(string) string, stderr io.Writer) (config, error) {
 	var c config
 	err := settings.Parse(c.settings(), args, getenv)

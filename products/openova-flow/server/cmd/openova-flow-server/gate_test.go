@@ -337,7 +337,6 @@ func TestDocs_CIGate(t *testing.T) {
 	}
 }
 
-// TestAction runs the steps of action.yml.
 func TestAction(t *testing.T) {
 	text, err := os.ReadFile(docs("../action.yml"))
 	if err != nil {

@@ -76,7 +76,6 @@ func TestParse_ErrorsNameVariableAndValue(t *testing.T) {
 	}
 }
 
-// settingsTable is the table of settings in docs/configuration.md.
 func settingsTable() string {
 	var b strings.Builder
 	b.WriteString("| Variable | Flag | Default | Description | Allowed values |\n|---|---|---|---|---|\n")
@@ -130,7 +129,6 @@ func TestDocs_Tables(t *testing.T) {
 	}
 }
 
-// firstDifference shows the first line of got that differs from the same line of want.
 func firstDifference(got, want string) string {
 	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
 	for i := range min(len(g), len(w)) {
@@ -143,7 +141,6 @@ func firstDifference(got, want string) string {
 
 func docs(page string) string { return "../../../../../docs/" + page }
 
-// TestDocs_Links follows every link between the pages of the documentation.
 func TestDocs_Links(t *testing.T) {
 	root := "../../../../../"
 	pages, err := filepath.Glob(root + "docs/*.md")

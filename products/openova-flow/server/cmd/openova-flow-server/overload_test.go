@@ -12,7 +12,6 @@ import (
 	"time"
 )
 
-// answers counts the rejected requests.
 type answers struct {
 	t    *testing.T
 	mu   sync.Mutex
@@ -62,7 +61,6 @@ func (a *answers) post(what, url, flow string, emitter string, lines ...string) 
 	a.take(what, resp, err)
 }
 
-// startUpload starts a large body and sends only a part of it.
 func startUpload(t *testing.T, url string) net.Conn {
 	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {

@@ -202,7 +202,6 @@ func mayShowHolder(q *request, flow string) bool {
 	return mayShow(q, flow) || q.flow == flow && expect(q) == conflict
 }
 
-// may reports whether a caller has a scope for a flow.
 func (caller *principal) may(scope, flow string) bool {
 	return caller.has(scope) && slices.ContainsFunc(caller.flows, func(pattern string) bool { return fits(pattern, flow) })
 }

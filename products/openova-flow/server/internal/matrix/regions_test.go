@@ -405,7 +405,6 @@ func TestRegions_EffectsOnAnotherRegion(t *testing.T) {
 	}
 }
 
-// TestRegions_SecurityPageHasTheEffects compares the table of SECURITY.md with effects.
 func TestRegions_SecurityPageHasTheEffects(t *testing.T) {
 	table := "| effect | attempt of a region against another | result |\n|---|---|---|\n"
 	for _, row := range effects {

@@ -95,7 +95,6 @@ var serverRoutes = []string{"/", "/ as a browser", "/healthz", "/readyz", "/metr
 var flowRoutes = []string{"{flow}", "{flow}/events", "{flow}/snapshot", "{flow}/stream", "{flow}/rollouts", "{flow}/revisions", "{flow}/problems", "{flow}/regions/{region}",
 	"{flow}/regions", "{flow}/nothing", "/v1/stream?flow={flow}", "/v1/stream?flow=own&flow={flow}"}
 
-// target returns the target of the request line.
 func (q *request) target() string {
 	if q.odd != nil && q.odd.target != "" {
 		return strings.ReplaceAll(q.odd.target, "FLOW", q.flow)

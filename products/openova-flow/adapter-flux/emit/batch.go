@@ -152,8 +152,8 @@ func newWave() *wave {
 	return &wave{byType: map[flow.Type][]change{}, upserted: map[key]struct{}{}, ends: map[string]struct{}{}}
 }
 
-// takes reports whether c fits in the wave: no change follows the upsert of its element, and no deletion of a node follows the upsert of one of its
-// relationships.
+// takes reports whether c fits in the wave. After the upsert of an element, no other change of it fits, and after the upsert of a relationship, no deletion
+// of its nodes.
 func (w *wave) takes(c change) bool {
 	if _, ok := w.upserted[c.key]; ok {
 		return false

@@ -61,7 +61,6 @@ func (r *rig) want(t *testing.T, changes ...time.Duration) {
 	}
 }
 
-// near reports whether two durations differ by less than a second.
 func near(a, b time.Duration) bool { return (a - b).Abs() < time.Second }
 
 func TestOffset_IsKnownWithTheFirstAnswersAndInWholeSeconds(t *testing.T) {

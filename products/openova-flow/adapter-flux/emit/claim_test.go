@@ -15,7 +15,6 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// withRealServer runs a test against the real server in fake time.
 func withRealServer(t *testing.T, f func(t *testing.T, s *realServer)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &realServer{}

@@ -16,7 +16,6 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// flakyNetwork makes requests fail at random.
 type flakyNetwork struct {
 	mu  sync.Mutex
 	rng *rand.Rand

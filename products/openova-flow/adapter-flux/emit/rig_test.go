@@ -173,7 +173,6 @@ func (g *rig) stop() error {
 	return <-g.done
 }
 
-// change folds changes into the region and puts them.
 func (g *rig) change(changes ...mapping.Change) { g.em.Put(g.region.fold(changes...)) }
 
 // settle waits until this fake time has passed and the emitter is idle again.

@@ -299,7 +299,6 @@ func (w *wire) allPosts() []posted {
 	return append([]posted(nil), w.posts...)
 }
 
-// inFlight reports whether a request has no answer yet.
 func (w *wire) inFlight() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -127,7 +127,6 @@ func fold(t *testing.T, versions ...*unstructured.Unstructured) {
 	}
 }
 
-// send folds changes as validated messages.
 func send(t *testing.T, held *flow.State, changes []mapping.Change) {
 	t.Helper()
 	for _, m := range messages(t, "f", changes) {

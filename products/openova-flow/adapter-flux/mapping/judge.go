@@ -384,7 +384,6 @@ var (
 
 func runsAction(message string) bool { return running.MatchString(message) }
 
-// action returns the running Helm action in a message.
 func action(message string) string {
 	if m := running.FindStringSubmatch(message); m != nil {
 		return m[1]

@@ -37,7 +37,6 @@ type judgement struct {
 	gate         string
 }
 
-// cause is why an object is in its state.
 type cause struct {
 	class    string   // stable, for programs
 	object   string   // Kind/namespace/name of the object at fault, if the message names one

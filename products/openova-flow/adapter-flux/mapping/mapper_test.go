@@ -14,7 +14,6 @@ import (
 
 func containsEdge(e string) bool { return strings.Contains(e, " contains ") }
 
-// readyRows is the table of statuses. Each row has the conditions of a release and the resulting status.
 var readyRows = []struct {
 	name   string
 	conds  []cond
@@ -101,7 +100,6 @@ func TestRelease_StatusDoesNotDependOnThePreviousOne(t *testing.T) {
 	}
 }
 
-// at sets the time of all conditions.
 func at(second int, conds []cond) []cond {
 	out := slices.Clone(conds)
 	for i := range out {

@@ -61,7 +61,6 @@ func history(o object) []snapshot {
 	return all
 }
 
-// releaseEvidence returns the evidence of runs in a HelmRelease.
 func releaseEvidence(o object, status string) evidence {
 	ready := o.conditions["Ready"]
 	past := history(o)

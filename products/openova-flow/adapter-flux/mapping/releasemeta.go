@@ -44,7 +44,6 @@ func (c Config) release(o object, past *entry) (*entry, error) {
 	return e, nil
 }
 
-// releaseFacts reads the facts that only releases have.
 func (c Config) releaseFacts(o object, e *entry) {
 	f := e.facts
 	past := history(o)

@@ -64,7 +64,6 @@ func TestJudgement_EveryReasonOfAFailureIsBroken(t *testing.T) {
 	}
 }
 
-// reasonID returns the id of a release in reasons.jsonl.
 func reasonID(t *testing.T, v *insight.View, name string) string {
 	t.Helper()
 	id := "r1/" + name

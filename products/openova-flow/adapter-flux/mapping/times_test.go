@@ -40,7 +40,6 @@ func (r *replay) runs(name string) []span {
 	return all
 }
 
-// statuses returns the successive statuses of a node, without repeats.
 func (r *replay) statuses(name string) []string {
 	var all []string
 	for _, n := range r.nodes[r.region+"/"+name] {

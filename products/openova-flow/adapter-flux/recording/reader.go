@@ -109,7 +109,6 @@ func listed(items []any, at flow.Time) ([]mapping.Event, error) {
 	return all, nil
 }
 
-// mapped appends the event if its kind is mapped.
 func mapped(all []mapping.Event, at flow.Time, t mapping.EventType, object map[string]any) []mapping.Event {
 	u := &unstructured.Unstructured{Object: object}
 	apiVersion, _ := object["apiVersion"].(string)

@@ -37,7 +37,6 @@ func read(t testing.TB, in io.Reader) ([]mapping.Event, error) {
 	}
 }
 
-// brief returns one line for each event.
 func brief(all []mapping.Event) string {
 	var b strings.Builder
 	for _, ev := range all {

@@ -23,7 +23,6 @@ func isList(r *http.Request) bool {
 	return r.Method == http.MethodGet && !isWatch(r) && strings.HasSuffix(r.URL.Path, "s") && strings.Count(r.URL.Path, "/") > 3
 }
 
-// write applies a recorded event to the API server.
 func write(s *apitest.Server, e mapping.Event) {
 	if e.Type == mapping.Deleted {
 		s.Delete(resource(e.Object.GetKind()), e.Object.GetNamespace(), e.Object.GetName(), false)
@@ -106,7 +105,6 @@ func fakeClient() *fake.FakeDynamicClient {
 	}})
 }
 
-// track applies a recorded event to the fake client's objects.
 func track(t *testing.T, client *fake.FakeDynamicClient, e mapping.Event) {
 	t.Helper()
 	objects, r := client.Tracker(), resource(e.Object.GetKind())

@@ -113,7 +113,6 @@ func TestWatch_StormOnOneObjectDelaysNoOther(t *testing.T) {
 	}
 }
 
-// refusing is a Fold that rejects all events.
 type refusing struct{ watch.Fold }
 
 func (refusing) Apply(e mapping.Event) ([]mapping.Change, error) {

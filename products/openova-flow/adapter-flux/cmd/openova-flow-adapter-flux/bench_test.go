@@ -49,7 +49,6 @@ func (a *arrivals) count() int {
 	return len(a.at)
 }
 
-// String is what eventually prints on a timeout.
 func (a *arrivals) String() string { return fmt.Sprint(a.count(), " changes were seen") }
 
 // since returns the durations from the changes to their arrivals, sorted.

@@ -93,7 +93,6 @@ func (p *process) kill() {
 // grace is terminationGracePeriodSeconds in the chart: the time after SIGTERM until Kubernetes kills the adapter.
 const grace = 15 * time.Second
 
-// terminate sends SIGTERM and waits for the end.
 func (p *process) terminate(t testing.TB) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -115,7 +114,6 @@ func (p *process) wait(t testing.TB) {
 	}
 }
 
-// lastPort is the counter behind freeAddr, with a random start.
 var lastPort = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
 
 // freeAddr returns a free loopback address. Its port is outside the range that the kernel assigns to connections and to listeners on port 0, so that it stays
@@ -230,7 +228,6 @@ func truth(t *testing.T, region, file string) map[string]string {
 	return want
 }
 
-// call runs the program within the test.
 func call(t *testing.T, env map[string]string, stdin string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	var out, errs output

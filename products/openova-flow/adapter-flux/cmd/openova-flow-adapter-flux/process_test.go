@@ -45,7 +45,6 @@ func kubeconfigAt(t testing.TB, s *apitest.Server, url string) string {
 	return path
 }
 
-// write applies recorded events to the API server.
 func write(t *testing.T, s *apitest.Server, file string) (events int) {
 	t.Helper()
 	f, err := os.Open(recordings + file + ".jsonl")

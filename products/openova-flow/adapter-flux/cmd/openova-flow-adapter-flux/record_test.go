@@ -66,7 +66,6 @@ func TestRecord_LogsMissingKinds(t *testing.T) {
 	}
 }
 
-// instant matches the time of an event.
 var instant = regexp.MustCompile(`"at":\d+`)
 
 func TestRecord_RedactedKeepsNamesWithoutValues(t *testing.T) {

@@ -29,7 +29,6 @@ type subscriber struct {
 	faults    []string // violations of the protocol
 }
 
-// follow follows until ctx is done.
 func (v *subscriber) follow(ctx context.Context) {
 	pause := time.NewTicker(20 * time.Millisecond)
 	defer pause.Stop()

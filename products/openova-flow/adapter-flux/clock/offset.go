@@ -142,7 +142,7 @@ func (o *Offset) Now() time.Time {
 // Metric returns the metric of the value.
 func (o *Offset) Metric() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "flow_adapter_clock_offset_seconds", Help: "How far the flow server's clock is ahead of the cluster's; 0 if they agree within 5 s. Times of the region's nodes are corrected by it.",
+		Name: "flow_adapter_clock_offset_seconds", Help: "How far the flow server's clock is ahead of the cluster's; kept until it is wrong by more than 5 s. Times of the region's nodes are corrected by it.",
 	}, func() float64 {
 		o.mu.Lock()
 		defer o.mu.Unlock()

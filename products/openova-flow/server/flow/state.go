@@ -185,10 +185,7 @@ func (s *State) count(status string, delta int) {
 	if s.statuses == nil {
 		s.statuses = make(map[string]int)
 	}
-	if delta > 0 && n == 1 {
-		status = strings.Clone(status) // a part of the message would keep the message in memory
-	}
-	s.statuses[status] = n
+	s.statuses[strings.Clone(status)] = n // the map takes the new key also for an existing entry; a part of a message would keep the message in memory
 }
 
 func (s *State) vertex(id string) *vertex {

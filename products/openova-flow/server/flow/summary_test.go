@@ -33,18 +33,36 @@ func TestState_SummaryVisitsNoNode(t *testing.T) {
 	}
 }
 
-// TestState_MapKeysAreCopies: a key of a map may outlive the elements of the message that brought it, and would keep that message in memory.
+// TestState_MapKeysAreCopies: a key of a map may outlive the elements of the messages that had it, and would keep a message in memory.
 func TestState_MapKeysAreCopies(t *testing.T) {
-	m, err := Decode("F", []byte(`{"type":"upsert-nodes","nodes":[{"id":"n","flowId":"F","label":"l","status":"odd","region":"r"}]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := NewState("F", 1)
-	s.Apply(m)
-	first := uintptr(unsafe.Pointer(unsafe.StringData(m.raw)))
-	for _, key := range slices.Concat(slices.Collect(maps.Keys(s.vertices)), slices.Collect(maps.Keys(s.statuses)), slices.Collect(maps.Keys(s.areas))) {
-		if at := uintptr(unsafe.Pointer(unsafe.StringData(key))); at >= first && at < first+uintptr(len(m.raw)) {
-			t.Errorf("the key %q lies in the message", key)
+	var texts []string
+	apply := func(id, status string) {
+		m, err := Decode("F", fmt.Appendf(nil, `{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":"F","label":"l","status":%q,"region":"r"}]}`, id, status))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Apply(m)
+		texts = append(texts, m.raw)
+	}
+	check := func(after string) {
+		t.Helper()
+		for _, key := range slices.Concat(slices.Collect(maps.Keys(s.vertices)), slices.Collect(maps.Keys(s.statuses)), slices.Collect(maps.Keys(s.areas))) {
+			at := uintptr(unsafe.Pointer(unsafe.StringData(key)))
+			for _, text := range texts {
+				if first := uintptr(unsafe.Pointer(unsafe.StringData(text))); at >= first && at < first+uintptr(len(text)) {
+					t.Errorf("%s: the key %q lies in a message", after, key)
+				}
+			}
 		}
 	}
+	apply("a", "odd")
+	check("first node of a status")
+	apply("b", "odd")
+	check("second node of a status")
+	apply("b", "running")
+	check("a node gets another status")
+	apply("c", "odd")
+	s.Apply(DeleteNodes("c"))
+	check("a node is deleted")
 }

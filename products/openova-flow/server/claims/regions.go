@@ -9,10 +9,10 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// States of a claimed region: its claim is renewed, or has expired.
+// States of a claimed region.
 const (
 	Fresh = "fresh"
-	Stale = "stale"
+	Stale = "stale" // its claim has expired, or was not renewed since a restart
 )
 
 // Region is the state of a claimed region. Times are Unix milliseconds.
@@ -24,7 +24,7 @@ type Region struct {
 	Refused  *Refused `json:"refused,omitempty"`
 }
 
-// Refused is another cluster that keeps trying to claim a region.
+// Refused is another cluster that has tried to claim a region.
 type Refused struct {
 	Cluster string `json:"cluster"`
 	At      int64  `json:"at"` // when it last tried

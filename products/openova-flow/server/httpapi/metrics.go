@@ -35,7 +35,7 @@ func (s *Server) families() []family {
 		{"openova_flow_streams_revoked_total", "counter", "Streams ended because their credential no longer allowed them.", prom.Int(&m.revoked)},
 		{"openova_flow_derived_messages_total", "counter", "upsert-flow messages that the server made itself.", prom.Int(&h.Derived)},
 		{"openova_flow_relationships_put_back_total", "counter", "Foreign relationships restored after a deletion by a caller bound to regions.", prom.Int(&h.PutBack)},
-		{"openova_flow_frames_sent_total", "counter", "Messages handed to streams, without snapshots.", prom.Int(&h.Frames)},
+		{"openova_flow_frames_sent_total", "counter", "Messages handed to streams, without snapshots.", prom.Int(&h.Delivered)},
 		{"openova_flow_stream_bytes_total", "counter", "Bytes written to streams.", prom.Int(&m.streamBytes)},
 		{"openova_flow_snapshots_sent_total", "counter", "Snapshot frames handed to streams.", prom.Int(&h.Snapshots)},
 		{"openova_flow_resyncs_total", "counter", "Snapshot frames in place of messages that a stream had missed.", prom.Int(&h.Resyncs)},

@@ -61,7 +61,7 @@ func (s *selection) begin(r *Reader) Delivery {
 		}
 		out.event(seq, e)
 		if e.kind != snapshotEvent {
-			h.Stats.Frames.Add(1)
+			h.Stats.Delivered.Add(1)
 			continue
 		}
 		h.Stats.Snapshots.Add(1)

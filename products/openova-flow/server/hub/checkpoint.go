@@ -25,7 +25,7 @@ func (h *Hub) Checkpoint(flowID string) *record.Checkpoint {
 	}
 	at := t.activeAt.Load()
 	if h.cfg.Log != nil {
-		at = t.renewedAt // checkpoints of a log must not contain renewals that only this hub knows
+		at = t.renewedAt // checkpoints of a log must not contain activity that only this hub knows
 	}
 	if t.state == nil {
 		return &record.Checkpoint{FlowID: t.id, Incarnation: record.NoIncarnation, LastActivity: at, Claims: t.claimed.Saved()}

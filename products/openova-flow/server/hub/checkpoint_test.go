@@ -126,7 +126,7 @@ func (l *randomFlow) post(t *testing.T, incarnation string, stamps map[string]in
 	return p
 }
 
-// view returns the list of flows, and of flow F its snapshots, rollouts, revisions and history; of the ring only messages with sequence numbers above after.
+// view returns the list of flows, and the snapshots, rollouts, revisions and history of flow F. The history has only messages with sequence numbers greater than after.
 func view(t *testing.T, h *hub.Hub, after int64) string {
 	t.Helper()
 	var b strings.Builder

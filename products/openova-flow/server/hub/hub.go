@@ -22,7 +22,7 @@ type Hub struct {
 	cfg        Config
 	order      sync.Mutex   // held while a change gets its sequence numbers and is applied; locked before all other locks
 	last       atomic.Int64 // the greatest sequence number assigned; written with order held
-	restored   atomic.Int64 // the greatest sequence number of a restored flow; above last while the log's entries up to it are not applied
+	restored   atomic.Int64 // the greatest sequence number of the restored flows; greater than last until the log's entries up to it are applied
 	changes    atomic.Int64
 	topics     sync.Map   // flow id → *topic
 	mu         sync.Mutex // held to add a topic to topics or to remove one
@@ -43,7 +43,7 @@ type Stats struct {
 	Messages  [6]atomic.Int64 // messages applied, by flow.Type in the order of MessageTypes
 	Derived   atomic.Int64    // upsert-flow messages that the hub made itself
 	PutBack   atomic.Int64    // foreign relationships restored after a deletion by a caller bound to regions
-	Frames    atomic.Int64    // messages handed to readers, without snapshots
+	Delivered atomic.Int64    // messages handed to readers, without snapshots
 	Snapshots atomic.Int64    // snapshot frames handed to readers
 	Resyncs   atomic.Int64    // snapshot frames handed to readers that resumed or fell behind
 	Dropped   atomic.Int64    // flows dropped after the idle timeout
@@ -101,8 +101,8 @@ func (h *Hub) DeleteRegion(flowID, region string) (int, error) {
 	return out.Removed, err
 }
 
-// remove deletes a flow if condition holds for it, with seq as the sequence number of the deletion. If the flow does not exist, it drops the claims. It
-// returns the number of deleted flows, 0 or 1. h.order is held.
+// remove deletes a flow, with seq as the sequence number of the deletion, or drops the claims of a flow that does not exist. It does nothing if condition
+// does not hold. It returns the number of deleted flows, 0 or 1. h.order is held.
 func (h *Hub) remove(flowID string, seq int64, condition func(*topic) bool) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -199,7 +199,7 @@ func (h *Hub) RecordActivity(flowID string) {
 	}
 }
 
-// Changes returns a number that changes with the output of Save, except if only the last sequence number changes.
+// Changes returns a number that changes with the output of Save, except if only the last sequence number changes. It is for a hub without a Log.
 func (h *Hub) Changes() int64 { return h.changes.Load() }
 
 // Run drops idle flows, and old claims of flows that do not exist, until ctx ends (dropIdle).
@@ -216,8 +216,8 @@ func (h *Hub) Run(ctx context.Context) {
 	}
 }
 
-// dropIdle drops flows without a message or a renewal within the idle timeout and without a fresh claim, and under the same conditions the claims of flows
-// that do not exist. With a Log it also puts renewals into the log that only this hub has seen.
+// dropIdle drops flows that have no fresh claim and had no message, renewal or RecordActivity within the idle timeout. Under the same conditions it drops the
+// claims of flows that do not exist. With a Log it also puts activity into the log that only this hub has recorded.
 func (h *Hub) dropIdle() {
 	limit := h.nowMs() - h.cfg.IdleTimeout.Milliseconds()
 	var commands []record.Command

@@ -142,8 +142,8 @@ func TestReader_FoldsToTheStateAtAnyPace(t *testing.T) {
 
 func TestReader_ResumesWithinTheRingWithoutSnapshot(t *testing.T) {
 	h := hub.New(hub.Config{RingCapacity: 100})
-	owned := decode(t, `{"type":"upsert-flow","flow":{"id":"F","status":"x","startedAt":1}}`)
-	ingest(t, h, owned)
+	described := decode(t, `{"type":"upsert-flow","flow":{"id":"F","status":"x","startedAt":1}}`)
+	ingest(t, h, described)
 	reader, err := h.Follow("F", 0, false)
 	if err != nil {
 		t.Fatal(err)

@@ -240,7 +240,7 @@ func TestLog_LimitsMessagesOfAnEntry(t *testing.T) {
 	}
 }
 
-// TestLog_RepeatedActivityKeepsAFlow has an emitter renew at one of two hubs, again and again, so that the log gets several commands of one kind.
+// TestLog_RepeatedActivityKeepsAFlow records activity at one of two hubs, again and again, so that the log gets several commands of one kind.
 func TestLog_RepeatedActivityKeepsAFlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &sharedLog{now: time.Now, stored: make(map[string]struct{})}
@@ -298,7 +298,7 @@ func TestLog_FlowIsIdleOnlyIfItIsAtAllHubs(t *testing.T) {
 	})
 }
 
-func TestCheckpoint_OmitsRenewalsOfOneHub(t *testing.T) {
+func TestCheckpoint_OmitsActivityOfOneHub(t *testing.T) {
 	h, _ := new(sharedLog).hub(hub.Config{})
 	ingest(t, h, upsert(t, "a", "running"))
 	before := h.Checkpoint("F")

@@ -105,7 +105,7 @@ func (r *Reader) Adopt(d Delivery) bool {
 		return false
 	}
 	r.at, r.cursor, r.live = d.upTo, max(r.cursor, d.cursor), true
-	r.hub.Stats.Frames.Add(d.messages)
+	r.hub.Stats.Delivered.Add(d.messages)
 	r.hub.Stats.Snapshots.Add(d.snapshots)
 	return true
 }
@@ -185,7 +185,7 @@ func (t *topic) take(r *Reader) Delivery {
 	}
 	r.at, r.live = d.upTo, r.live || !d.More
 	t.mu.RUnlock()
-	stats.Frames.Add(int64(n))
+	stats.Delivered.Add(int64(n))
 	return d
 }
 

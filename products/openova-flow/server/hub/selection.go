@@ -213,7 +213,7 @@ func (s *selection) next(r *Reader) (d Delivery, ok bool) {
 	}
 	d.Frames = out.frames()
 	r.at, r.cursor, r.live = d.upTo, d.cursor, r.live || !d.More
-	s.hub.Stats.Frames.Add(d.messages)
+	s.hub.Stats.Delivered.Add(d.messages)
 	s.hub.Stats.Snapshots.Add(d.snapshots)
 	shared := &d
 	shared.keep = shared

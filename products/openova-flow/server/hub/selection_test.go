@@ -396,7 +396,7 @@ func TestFollowMany_CountsSnapshotsAndMessages(t *testing.T) {
 		for _, r := range readers {
 			events(r)
 		}
-		if s, m := h.Stats.Snapshots.Load(), h.Stats.Frames.Load(); s != snapshots || m != messages {
+		if s, m := h.Stats.Snapshots.Load(), h.Stats.Delivered.Load(); s != snapshots || m != messages {
 			t.Errorf("%s: Stats has %d snapshots and %d messages, want %d and %d", what, s, m, snapshots, messages)
 		}
 	}

@@ -15,7 +15,7 @@ func TestState_CollectRegionEqualsSearch(t *testing.T) {
 	regions := []string{"fsn1", "hel1", "", "a", "b", "nobody's"}
 	for seed := range uint64(100) {
 		g := &sequencer{Rand: rand.New(rand.NewPCG(seed, 5))}
-		g.owned = g.one(2)
+		g.described = g.one(2)
 		s := flow.NewState("F", 7)
 		was, versions := map[string]string{}, map[string]int64{}
 		for range 12 {

@@ -4,23 +4,23 @@ import "unicode/utf8"
 
 // Content is the complete content of a State. Later changes of the state do not change it.
 type Content struct {
-	Snapshot *Message // the FlowInstance, the nodes and the relationships, unordered
-	Owned    bool     // an emitter has described the flow; otherwise its instance is derived
-	Arrival  int64    // of the first event, Unix milliseconds
-	DoneAt   int64    // arrival of the change that made the derived status succeeded, Unix milliseconds
+	Snapshot  *Message // the FlowInstance, the nodes and the relationships, unordered
+	Described bool     // an emitter has described the flow; otherwise its instance is derived
+	Arrival   int64    // when the flow was created, Unix milliseconds
+	DoneAt    int64    // arrival of the change that made the derived status succeeded, Unix milliseconds
 }
 
 // Content returns the content of the state. The cost depends on the number of elements, not on their bytes.
 func (s *State) Content() Content {
-	return Content{Snapshot: s.Collect(), Owned: s.owned, Arrival: s.arrival, DoneAt: s.doneAt}
+	return Content{Snapshot: s.Collect(), Described: s.described, Arrival: s.arrival, DoneAt: s.doneAt}
 }
 
 // State restores a state. It folds later messages exactly as the original does.
 func (c Content) State(flowID string) *State {
 	s := NewState(flowID, c.Arrival)
 	s.Apply(c.Snapshot)
-	s.owned, s.doneAt = c.Owned, c.DoneAt
-	if !s.owned { // a derived instance has no original bytes
+	s.described, s.doneAt = c.Described, c.DoneAt
+	if !s.described { // a derived instance has no original bytes
 		s.bytes -= int64(len(s.flow.raw))
 		s.flow.raw = ""
 	}

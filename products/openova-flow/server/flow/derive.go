@@ -84,7 +84,7 @@ func (r *rollup) status() string {
 // and returns it as an upsert-flow message, so that subscribers fold the same; otherwise it returns nil. Containers
 // (IsContainer) are not leaves. arrival is when the change arrived, in Unix milliseconds.
 func (s *State) Derive(arrival int64) *Message {
-	if s.owned {
+	if s.described {
 		return nil
 	}
 	if s.leaves.stale {

@@ -51,7 +51,7 @@ func foldSequence(seed uint64, line *strings.Builder) error {
 	const created = 7
 	s, again, want := flow.NewState("F", created), flow.NewState("F", created), newPlain("F", created)
 	fmt.Fprintf(line, `{"seed":%d,"steps":[{"messages":[%s],"snapshot":%[2]s,"leaves":[]}`, seed, s.Snapshot().JSON())
-	g.owned = g.one(2)
+	g.described = g.one(2)
 	for step := range 1 + g.IntN(5) {
 		arrival := int64(100 + step)
 		batch := g.batch()
@@ -105,7 +105,7 @@ func foldSequence(seed uint64, line *strings.Builder) error {
 // sequencer makes random valid messages, many of which concern the same elements.
 type sequencer struct {
 	*rand.Rand
-	owned bool // an emitter describes the flow
+	described bool // an emitter describes the flow
 }
 
 // Few ids, so that messages concern the same elements; unusual ones, to test order, keys and encodings.
@@ -127,7 +127,7 @@ func (g *sequencer) batch() []string {
 // message returns one message, or a deletion and an upsert of nodes on two lines.
 func (g *sequencer) message() string {
 	switch k := g.IntN(24); {
-	case k == 0 && g.owned:
+	case k == 0 && g.described:
 		nodes, rels := "", ""
 		if !g.one(5) {
 			nodes = "," + g.list("nodes", 0, g.node)
@@ -136,7 +136,7 @@ func (g *sequencer) message() string {
 			rels = "," + g.list("relationships", 0, g.rel)
 		}
 		return g.object("snapshot", `"flow":`+g.flow()+nodes+rels)
-	case k == 1 && g.owned:
+	case k == 1 && g.described:
 		return g.object("upsert-flow", `"flow":`+g.flow())
 	case k < 11:
 		return g.object("upsert-nodes", g.list("nodes", 1, g.node))

@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// plain is the fold as section 2 of the contract defines it, implemented without this package: two lists with linear search, and
+// plain is the fold as the contract defines it, implemented without this package: two lists with linear search, and
 // a FlowInstance that is derived again after each request.
 type plain struct {
-	flowID  string
-	created int64
-	flow    string
-	status  string // of a flow that no emitter has described
-	owned   bool
-	done    int64
-	nodes   []plainNode
-	rels    []plainRel
+	flowID    string
+	created   int64
+	flow      string
+	status    string // of a flow that no emitter has described
+	described bool
+	done      int64
+	nodes     []plainNode
+	rels      []plainRel
 }
 
 type plainMessage struct {
@@ -83,11 +83,11 @@ func (s *plain) apply(text string) {
 	switch m.Type {
 	case "snapshot":
 		s.nodes, s.rels = nil, nil
-		s.flow, s.owned = compact(m.Flow), true
+		s.flow, s.described = compact(m.Flow), true
 		s.putNodes(m.Nodes)
 		s.putRels(m.Relationships)
 	case "upsert-flow":
-		s.flow, s.owned = compact(m.Flow), true
+		s.flow, s.described = compact(m.Flow), true
 	case "upsert-nodes":
 		s.putNodes(m.Nodes)
 	case "upsert-rels":
@@ -121,7 +121,7 @@ func (s *plain) putRels(all []json.RawMessage) {
 
 // derive computes the FlowInstance from the leaves, unless an emitter has described the flow.
 func (s *plain) derive(arrival int64) {
-	if s.owned {
+	if s.described {
 		return
 	}
 	worst, started, ended := "", int64(-1), int64(-1)
@@ -167,7 +167,7 @@ func (s *plain) derive(arrival int64) {
 	s.flow = fmt.Sprintf(`{"id":%s,"status":%s,"startedAt":%d%s}`, quoted(s.flowID), quoted(worst), started, end)
 }
 
-// contains reports whether a container contains an existing node of its region.
+// contains reports whether a node contains an existing node of its region.
 func (s *plain) contains(container plainNode) bool {
 	local := func(flow string) bool { return flow == "" || flow == s.flowID }
 	return slices.ContainsFunc(s.rels, func(r plainRel) bool {

@@ -12,7 +12,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-var update = flag.Bool("update", false, "rewrite the files under testdata")
+var update = flag.Bool("update", false, "rewrite testdata/sequences")
 
 // sequence is a list of messages and the snapshot that they fold into. The Go and TypeScript tests each generate some,
 // and both fold all.

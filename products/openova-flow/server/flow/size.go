@@ -2,8 +2,8 @@ package flow
 
 import "fmt"
 
-// maxRegionSteps limits the work of one request that changes the regions of nodes repeatedly. A change takes one step for each relationship of the
-// node.
+// maxRegionSteps limits the work of one request that changes the regions of nodes repeatedly. A change counts as one step for each relationship of the flow,
+// since the node may have all of them.
 const maxRegionSteps = 4 << 20
 
 // Exceeds returns the first message with which a state would exceed maxNodes or maxRels, and the field: "nodes" or "relationships". For a message that

@@ -12,19 +12,19 @@ import (
 //
 // It keeps nothing of deleted elements, and no element keeps a much larger message in memory.
 type State struct {
-	flowID   string
-	flow     Instance
-	owned    bool // an emitter has described the flow
-	vertices map[string]*vertex
-	rels     map[RelKey]*edge
-	areas    map[string]*area // by region
-	changes  int64            // number of changes of areas so far
-	nodes    int              // vertices with a node
-	statuses map[string]int   // number of nodes by status
-	bytes    int64
-	leaves   rollup
-	arrival  int64 // of the first event
-	doneAt   int64 // arrival of the change that made the derived status succeeded
+	flowID    string
+	flow      Instance
+	described bool // an emitter has described the flow
+	vertices  map[string]*vertex
+	rels      map[RelKey]*edge
+	areas     map[string]*area // by region
+	changes   int64            // number of changes of areas so far
+	nodes     int              // vertices with a node
+	statuses  map[string]int   // number of nodes by status
+	bytes     int64
+	leaves    rollup
+	arrival   int64 // when the flow was created, Unix milliseconds
+	doneAt    int64 // arrival of the change that made the derived status succeeded
 }
 
 // vertex is a node, or an id that only relationships name.
@@ -90,7 +90,8 @@ func (s *State) Apply(m *Message) {
 
 var decodedMessages = sync.Pool{New: func() any { return new(decoded) }}
 
-// ApplyAgain folds a message of this flow. text is the result of Message.JSON. ApplyAgain does not validate it again, so it is faster than Decode and Apply.
+// ApplyAgain folds a message of this flow. text must be the result of Message.JSON, else ApplyAgain may panic. It leaves out most checks, so it is faster than
+// Decode and Apply.
 func (s *State) ApplyAgain(text string) {
 	m := decodedMessages.Get().(*decoded)
 	if _, err := parse(m, s.flowID, text, decodedBefore); err != nil {
@@ -107,7 +108,7 @@ func (s *State) setFlow(m *Message) {
 	if raw, ok := m.detach(s.flow.raw); ok {
 		s.flow = reread(s.flowID, raw, (*decoder).instance)
 	}
-	s.owned = true
+	s.described = true
 }
 
 // detach copies raw, the bytes of an element of m, if keeping raw would keep a much larger message in memory. It reports

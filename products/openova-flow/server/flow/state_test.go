@@ -23,12 +23,12 @@ func decode(t testing.TB, text string) *flow.Message {
 
 // model is the fold as the contract defines it: two lists with linear search.
 type model struct {
-	nodes   []flow.Node
-	rels    []flow.Relationship
-	flow    flow.Instance
-	owned   bool
-	created int64
-	done    int64
+	nodes     []flow.Node
+	rels      []flow.Relationship
+	flow      flow.Instance
+	described bool
+	created   int64
+	done      int64
 }
 
 func (s *model) apply(m *flow.Message) {
@@ -36,7 +36,7 @@ func (s *model) apply(m *flow.Message) {
 		s.nodes, s.rels = nil, nil
 	}
 	if m.Flow != nil {
-		s.flow, s.owned = *m.Flow, true
+		s.flow, s.described = *m.Flow, true
 	}
 	for _, n := range m.Nodes {
 		s.nodes = append(slices.DeleteFunc(s.nodes, func(o flow.Node) bool { return o.ID == n.ID }), n)
@@ -62,7 +62,7 @@ func (s *model) has(id, region string) bool {
 }
 
 func (s *model) derive(arrival int64) {
-	if s.owned {
+	if s.described {
 		return
 	}
 	var leaves []flow.Node
@@ -108,7 +108,7 @@ func (s *model) snapshot() string {
 
 var relTypes = []flow.RelType{flow.Contains, flow.Contains, flow.FinishToStart, flow.StartToStart, flow.Triggers}
 
-func randomMessage(r *rand.Rand, owned bool) *flow.Message {
+func randomMessage(r *rand.Rand, described bool) *flow.Message {
 	id := func() string { return fmt.Sprintf("n%d", r.IntN(8)) }
 	node := func() flow.Node {
 		n := flow.Node{ID: id(), FlowID: "F", Label: "l", Status: []string{"pending", "running", "succeeded", "succeeded", "failed", "odd"}[r.IntN(6)]}
@@ -146,7 +146,7 @@ func randomMessage(r *rand.Rand, owned bool) *flow.Message {
 	case k < 14:
 		m.Type = flow.TypeUpsertRels
 		many(func() { m.Relationships = append(m.Relationships, rel()) })
-	case k < 16 || !owned && k >= 18:
+	case k < 16 || !described && k >= 18:
 		m.Type = flow.TypeDeleteNodes
 		many(func() { m.IDs = append(m.IDs, id()) })
 	case k < 18:

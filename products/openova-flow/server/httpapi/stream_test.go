@@ -56,9 +56,11 @@ func testNewSubscriberGetsASnapshotThenEachMessage(t *testing.T, mode string) {
 	}
 }
 
-func TestStream_OwnedFlowsAreNotDerived(t *testing.T) { onBothWriters(t, testOwnedFlowsAreNotDerived) }
+func TestStream_DescribedFlowsAreNotDerived(t *testing.T) {
+	onBothWriters(t, testDescribedFlowsAreNotDerived)
+}
 
-func testOwnedFlowsAreNotDerived(t *testing.T, mode string) {
+func testDescribedFlowsAreNotDerived(t *testing.T, mode string) {
 	e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 	sub := e.watch(streamF)
 	e.post(upsert(node("a", "failed")))
@@ -73,7 +75,7 @@ func testOwnedFlowsAreNotDerived(t *testing.T, mode string) {
 		t.Errorf("%+v", f)
 	}
 	if f := sub.message(); f.event != "upsert-nodes" {
-		t.Errorf("the server derived a message for an owned flow: %+v", f)
+		t.Errorf("the server derived a message for a flow that an emitter has described: %+v", f)
 	}
 }
 

@@ -62,7 +62,7 @@ type stateFlow struct {
 	LastActivity  int64           `json:"heard"`
 	Arrival       int64           `json:"arrival"`
 	DoneAt        int64           `json:"doneAt"`
-	Owned         bool            `json:"owned"`
+	Described     bool            `json:"owned"`
 	Nodes         int             `json:"nodes"`
 	Relationships int             `json:"relationships"`
 	Emitters      int             `json:"emitters"`
@@ -135,7 +135,7 @@ func (s *StateWriter) Write(c *Checkpoint) error {
 	m.Sort()
 	past := c.Rollouts.Past
 	head := stateFlow{Flow: c.FlowID, Incarnation: c.Incarnation, Born: c.Born, Last: c.Seq, UpdatedAt: c.UpdatedAt, LastActivity: c.LastActivity,
-		Arrival: c.Content.Arrival, DoneAt: c.Content.DoneAt, Owned: c.Content.Owned,
+		Arrival: c.Content.Arrival, DoneAt: c.Content.DoneAt, Described: c.Content.Described,
 		Nodes: len(m.Nodes), Relationships: len(m.Relationships), Emitters: len(c.Emitters), PastRollouts: len(past), Claims: len(c.Claims), Rollouts: c.Rollouts, Revisions: c.Revisions}
 	head.Rollouts.Past = nil
 	s.object(head)
@@ -350,7 +350,7 @@ func (s *stateReader) flow(head stateFlow) (*Checkpoint, error) {
 	m := &flow.Message{Type: flow.TypeSnapshot, Flow: new(flow.Instance)}
 	c := &Checkpoint{FlowID: head.Flow, Incarnation: head.Incarnation, Seq: head.Last,
 		Born: head.Born, UpdatedAt: head.UpdatedAt, LastActivity: head.LastActivity, Rollouts: head.Rollouts, Revisions: head.Revisions,
-		Content: flow.Content{Snapshot: m, Owned: head.Owned, Arrival: head.Arrival, DoneAt: head.DoneAt}}
+		Content: flow.Content{Snapshot: m, Described: head.Described, Arrival: head.Arrival, DoneAt: head.DoneAt}}
 	parts := []struct {
 		lines   int
 		divisor int

@@ -17,7 +17,7 @@ type Cluster struct {
 	meta      flow.Object // of the region's node
 	entries   map[key]*entry
 	artifacts map[key]artifact
-	charts    map[key]key                // the HelmChart that names this release as its owner
+	charts    map[key]map[key]bool       // the HelmCharts that name this release as their owner
 	users     map[key]map[key]bool       // the entries that use a chart or source
 	applied   map[key]map[key]bool       // the entries that a Kustomization applied, by their labels
 	needed    map[string]map[key]bool    // the entries with an edge from a node, by its id
@@ -33,7 +33,7 @@ type Cluster struct {
 // NewCluster returns the state of a region without objects.
 func NewCluster(c Config) *Cluster {
 	return &Cluster{
-		config: c, meta: RegionInfo{}.meta(c, 0), entries: map[key]*entry{}, artifacts: map[key]artifact{}, charts: map[key]key{},
+		config: c, meta: RegionInfo{}.meta(c, 0), entries: map[key]*entry{}, artifacts: map[key]artifact{}, charts: map[key]map[key]bool{},
 		users: map[key]map[key]bool{}, applied: map[key]map[key]bool{}, makers: map[key]key{}, needed: map[string]map[key]bool{}, served: map[string]map[string]bool{}, kinds: map[string]int{}, seeds: map[string]flow.Node{},
 	}
 }

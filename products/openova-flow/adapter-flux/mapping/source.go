@@ -76,8 +76,8 @@ func (c *Cluster) setArtifact(k key, a artifact) []Change {
 	if touched == nil {
 		touched = map[key]bool{}
 	}
-	if old.owner != a.owner && c.charts[old.owner] == k {
-		delete(c.charts, old.owner)
+	if old.owner != a.owner {
+		drop(c.charts, old.owner, k)
 	}
 	if a == (artifact{}) {
 		delete(c.artifacts, k)
@@ -85,7 +85,7 @@ func (c *Cluster) setArtifact(k key, a artifact) []Change {
 		c.artifacts[k] = a
 	}
 	if a.owner != (key{}) {
-		c.charts[a.owner] = k
+		join(c.charts, a.owner, k)
 		touched[a.owner] = true
 	}
 	var changes []Change
@@ -121,9 +121,9 @@ func (c *Cluster) sourceOf(e *entry) key {
 
 // chartOf returns the HelmChart of a release.
 func (c *Cluster) chartOf(e *entry) key {
-	if own, ok := c.charts[e.key]; ok && e.chart != nil {
+	if own := sorted(c.charts[e.key]); len(own) > 0 && e.chart != nil {
 		if _, ok := c.artifacts[e.chartKey]; !ok {
-			return own
+			return own[0]
 		}
 	}
 	return e.chartKey

@@ -191,6 +191,23 @@ func TestArtifact_CreatedAgainHasNoEarlierResult(t *testing.T) {
 	}
 }
 
+func TestArtifact_AnotherChartOfTheOwnerReplacesADeletedOne(t *testing.T) {
+	owned := func(name string) *unstructured.Unstructured {
+		chart := artifact(t, "HelmChart", "flux-system", name, "True", "ChartPullSucceeded")
+		return set(chart, map[string]any{"helm.toolkit.fluxcd.io/name": "bp-a"}, "metadata", "labels")
+	}
+	for _, deleted := range []string{"one", "two"} {
+		w := newWorld(t)
+		w.put(release(t, "bp-a"))
+		w.put(owned("one"))
+		w.put(owned("two"))
+		w.event(mapping.Deleted, owned(deleted))
+		if got, want := chartOf(t, w, "fsn1/bp-a"), "bp-a@1.0.0 True/ChartPullSucceeded rev-1"; got != want {
+			t.Errorf("without %s the chart is %s, want %s", deleted, got, want)
+		}
+	}
+}
+
 // TestSource_CreatedAgainKeepsItsUsersCurrent: between two lists a source was deleted and created again, so no deletion was delivered.
 func TestSource_CreatedAgainKeepsItsUsersCurrent(t *testing.T) {
 	fleet := func(uid, revision string) *unstructured.Unstructured {

@@ -48,15 +48,25 @@ func anyObject(t *testing.T, rng *rand.Rand) *unstructured.Unstructured {
 			labels["helm.toolkit.fluxcd.io/name"] = pick("a", "b")
 		}
 	default:
+		name := pick("chart", "odd") // of the generator, and of the only artifact that it may make
 		u = object(t, `{"apiVersion":"source.extensions.fluxcd.io/v1beta1","kind":"ArtifactGenerator","metadata":{"name":%q,"namespace":"flux-system","uid":"g"},"spec":{"artifacts":[{"name":%q}]}}`,
-			pick("gen", "other"), pick("chart", "odd"))
+			name, pick(name, "another"))
 	}
 	set(u, labels, "metadata", "labels")
 	return set(u, fmt.Sprint("uid-", rng.IntN(2)), "metadata", "uid")
 }
 
-// TestModel_MessagesFoldToTheState applies random versions and deletions. After each, the messages must fold to the state. In the end, the relationships must
-// be those of the objects, in whichever order they came, and a deletion of all objects must leave nothing.
+// related returns the facts of a node that come from the current versions of other objects.
+func related(t *testing.T, n flow.Node) string {
+	t.Helper()
+	m := meta(t, n)
+	chart, _ := m["chart"].(map[string]any)
+	j, _ := m["judgement"].(map[string]any)
+	return fmt.Sprint(n.ID, chart["name"], chart["version"], chart["revision"], m["source"], m["appliedBy"], m["waitingFor"], j["source"], j["needs"], j["named"], j["checks"])
+}
+
+// TestModel_MessagesFoldToTheState applies random versions and deletions. After each, the messages must fold to the state. In the end, relationships and
+// related facts must not depend on the order of the events, and a deletion of all objects must leave nothing.
 func TestModel_MessagesFoldToTheState(t *testing.T) {
 	for seed := range uint64(100) {
 		rng := rand.New(rand.NewPCG(seed, 11))
@@ -95,6 +105,14 @@ func TestModel_MessagesFoldToTheState(t *testing.T) {
 		w.take(w.SetInfo(mapping.RegionInfo{}))
 		if got, want := w.edges(), fresh.edges(); !slices.Equal(got, want) {
 			t.Errorf("seed %d: edges are\n%q\nwant\n%q", seed, got, want)
+		}
+		for _, n := range fresh.held.Snapshot().Nodes {
+			if n.ID == "fsn1" {
+				continue
+			}
+			if got, want := related(t, w.must(n.ID)), related(t, n); got != want {
+				t.Errorf("seed %d:\n%s\nwant\n%s", seed, got, want)
+			}
 		}
 		for _, u := range seen {
 			w.event(mapping.Deleted, u)

@@ -240,7 +240,7 @@ func (c *Cluster) refresh(k key) []Change {
 	}
 	chartKey, sourceKey := c.chartOf(e), c.sourceOf(e)
 	chart, charted := c.artifacts[chartKey]
-	c.use(k, e, []key{chartKey, sourceKey})
+	c.use(k, e, []key{chartKey, sourceKey, e.chartKey})
 
 	chartMeta := maps.Clone(e.chart)
 	if charted {

@@ -37,7 +37,7 @@ type entry struct {
 	auxiliary bool // not part of the rollout itself, like a source
 	facts     *facts
 
-	uses   []key               // the charts and sources that the node was last made from
+	uses   []key               // the charts and sources, existing or not, that determine the node
 	linked []flow.Relationship // as last sent
 	node   *flow.Node          // as last sent; nil before
 }

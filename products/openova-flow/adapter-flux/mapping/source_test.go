@@ -191,6 +191,16 @@ func TestArtifact_CreatedAgainHasNoEarlierResult(t *testing.T) {
 	}
 }
 
+func TestArtifact_ChartThatTheReleaseNamesReplacesALabelledOne(t *testing.T) {
+	w := newWorld(t)
+	w.put(set(release(t, "bp-a"), "flux-system/named", "status", "helmChart"))
+	w.put(set(artifact(t, "HelmChart", "flux-system", "odd", "True", "ChartPullSucceeded"), map[string]any{"helm.toolkit.fluxcd.io/name": "bp-a"}, "metadata", "labels"))
+	w.put(set(artifact(t, "HelmChart", "flux-system", "named", "True", "ChartPullSucceeded"), "rev-2", "status", "artifact", "revision"))
+	if got, want := chartOf(t, w, "fsn1/bp-a"), "bp-a@1.0.0 True/ChartPullSucceeded rev-2"; got != want {
+		t.Errorf("the chart is %s, want %s", got, want)
+	}
+}
+
 func TestArtifact_AnotherChartOfTheOwnerReplacesADeletedOne(t *testing.T) {
 	owned := func(name string) *unstructured.Unstructured {
 		chart := artifact(t, "HelmChart", "flux-system", name, "True", "ChartPullSucceeded")

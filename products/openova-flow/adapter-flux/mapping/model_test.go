@@ -65,8 +65,8 @@ func related(t *testing.T, n flow.Node) string {
 	return fmt.Sprint(n.ID, chart["name"], chart["version"], chart["revision"], m["source"], m["appliedBy"], m["waitingFor"], j["source"], j["needs"], j["named"], j["checks"])
 }
 
-// TestModel_MessagesFoldToTheState applies random versions and deletions. After each, the messages must fold to the state. In the end, relationships and
-// related facts must not depend on the order of the events, and a deletion of all objects must leave nothing.
+// TestModel_MessagesFoldToTheState applies random versions, deletions and facts of the region. After each, the messages must fold to the state. In the end,
+// relationships and related facts must not depend on the order of the events, and a deletion of all objects must leave nothing.
 func TestModel_MessagesFoldToTheState(t *testing.T) {
 	for seed := range uint64(100) {
 		rng := rand.New(rand.NewPCG(seed, 11))
@@ -79,6 +79,12 @@ func TestModel_MessagesFoldToTheState(t *testing.T) {
 			kind := mapping.Modified
 			if rng.IntN(4) == 0 {
 				kind = mapping.Deleted
+			}
+			if rng.IntN(15) == 0 {
+				w.take(w.SetInfo(mapping.RegionInfo{NotWatched: []mapping.NotWatched{{Kind: []string{"HelmRelease", "Kustomization", "OCIRepository"}[rng.IntN(3)]}}}))
+			}
+			if rng.IntN(15) == 0 {
+				w.take(w.SetClockOffset(int64(rng.IntN(2)) * 60_000))
 			}
 			if rng.IntN(20) == 0 {
 				w.take(w.SetInfo(down([]string{"helm-controller-leader-election", "source-controller-leader-election"}[:rng.IntN(3)]...)))
@@ -103,6 +109,7 @@ func TestModel_MessagesFoldToTheState(t *testing.T) {
 			fresh.put(ev.Object)
 		}
 		w.take(w.SetInfo(mapping.RegionInfo{}))
+		w.take(w.SetClockOffset(0))
 		if got, want := w.edges(), fresh.edges(); !slices.Equal(got, want) {
 			t.Errorf("seed %d: edges are\n%q\nwant\n%q", seed, got, want)
 		}

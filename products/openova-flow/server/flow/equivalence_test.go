@@ -44,12 +44,13 @@ func TestEquivalence(t *testing.T) {
 	}
 }
 
-// foldSequence folds one random sequence with Apply, with ApplyAgain and with plain, and compares the results after each request.
+// foldSequence folds one random sequence with Apply, with ApplyAgain, with a Base and with plain, and compares the results after each request.
 // It writes to line, for each request, its messages, the derived upsert-flow if any, the snapshot, and the ids of the leaves.
 func foldSequence(seed uint64, line *strings.Builder) error {
 	g := &sequencer{Rand: rand.New(rand.NewPCG(seed, 3))}
 	const created = 7
 	s, again, want := flow.NewState("F", created), flow.NewState("F", created), newPlain("F", created)
+	base := flow.NewBase(flow.NewState("F", created))
 	fmt.Fprintf(line, `{"seed":%d,"steps":[{"messages":[%s],"snapshot":%[2]s,"leaves":[]}`, seed, s.Snapshot().JSON())
 	g.described = g.one(2)
 	for step := range 1 + g.IntN(5) {
@@ -68,16 +69,21 @@ func foldSequence(seed uint64, line *strings.Builder) error {
 			line.WriteString(m.JSON())
 			s.Apply(m)
 			again.ApplyAgain(m.JSON())
+			base.Apply([]byte(m.JSON()), []byte(m.SingleNode()))
 		}
 		own := ""
 		if d := s.Derive(arrival); d != nil {
 			own = d.Flow.JSON()
 			line.WriteString("," + d.JSON())
 			again.ApplyAgain(d.JSON())
+			base.Apply([]byte(d.JSON()), nil)
 		}
 		got := s.Snapshot().JSON()
 		if other := again.Snapshot().JSON(); other != got {
 			return fmt.Errorf("after step %d, %s\nApplyAgain gives %s\nApply gives %s", step, strings.Join(batch, "\n"), other, got)
+		}
+		if other := stateOf(base).Snapshot().JSON(); other != got {
+			return fmt.Errorf("after step %d, %s\nBase gives %s\nApply gives %s", step, strings.Join(batch, "\n"), other, got)
 		}
 		text := want.snapshot()
 		if got != text || own != derived {
@@ -100,6 +106,16 @@ func foldSequence(seed uint64, line *strings.Builder) error {
 	}
 	line.WriteString("]}\n")
 	return nil
+}
+
+func stateOf(b *flow.Base) *flow.State {
+	snapshot, later := b.Collect()
+	s := flow.NewState("F", 0)
+	s.Apply(snapshot)
+	for _, text := range later {
+		s.ApplyAgain(text)
+	}
+	return s
 }
 
 // sequencer makes random valid messages, many of which concern the same elements.

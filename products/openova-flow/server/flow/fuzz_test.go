@@ -49,6 +49,11 @@ func FuzzDecode(f *testing.F) {
 		if a, b := again.Snapshot().JSON(), s.Snapshot().JSON(); a != b {
 			t.Fatalf("ApplyAgain gives %s, Apply gives %s", a, b)
 		}
+		base := flow.NewBase(flow.NewState("F", 1))
+		base.Apply([]byte(m.JSON()), []byte(m.SingleNode()))
+		if a, b := stateOf(base).Snapshot().JSON(), s.Snapshot().JSON(); a != b {
+			t.Fatalf("Base gives %s, Apply gives %s", a, b)
+		}
 		s.Derive(2)
 		if _, err := flow.Decode("F", []byte(s.Snapshot().JSON())); err != nil {
 			t.Fatalf("the snapshot of the folded message is invalid: %v", err)

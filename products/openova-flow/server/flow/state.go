@@ -92,12 +92,15 @@ var decodedMessages = sync.Pool{New: func() any { return new(decoded) }}
 
 // ApplyAgain folds a message of this flow. text must be the result of Message.JSON, else ApplyAgain may panic. It leaves out most checks, so it is faster than
 // Decode and Apply.
-func (s *State) ApplyAgain(text string) {
+func (s *State) ApplyAgain(text string) { decodeAgain(s.flowID, text, s.Apply) }
+
+// decodeAgain calls f with a message of the given text, the result of Message.JSON. The message is valid only until f returns.
+func decodeAgain(flowID, text string, f func(*Message)) {
 	m := decodedMessages.Get().(*decoded)
-	if _, err := parse(m, s.flowID, text, decodedBefore); err != nil {
+	if _, err := parse(m, flowID, text, decodedBefore); err != nil {
 		panic("flow: a decoded message does not decode again: " + err.Error())
 	}
-	s.Apply(&m.Message)
+	f(&m.Message)
 	*m = decoded{}
 	decodedMessages.Put(m)
 }
@@ -239,14 +242,23 @@ func (s *State) deleteNode(id string) {
 	for len(v.in) > 0 {
 		s.deleteRel(v.in[len(v.in)-1])
 	}
-	if v.present {
-		s.leaves.remove(&v.node)
-		s.count(v.node.Status, -1)
-		s.bytes -= v.node.size()
-		s.nodes--
-		s.leaveNode(v)
+	s.removeNode(id)
+}
+
+// removeNode removes a node, if it exists, but not its relationships.
+func (s *State) removeNode(id string) {
+	v := s.vertices[id]
+	if v == nil || !v.present {
+		return
 	}
-	s.drop(id)
+	s.countContains(v, -1)
+	s.leaves.remove(&v.node)
+	s.count(v.node.Status, -1)
+	s.bytes -= v.node.size()
+	s.nodes--
+	s.leaveNode(v)
+	v.node, v.present = Node{}, false
+	s.forget(v, id)
 }
 
 func (s *State) drop(id string) {

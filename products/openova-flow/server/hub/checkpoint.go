@@ -112,7 +112,7 @@ func stateOf(c *record.Checkpoint) *flow.State {
 
 // restore sets the topic to the checkpoint. After a restart it gets a new incarnation and a new sequence number (Load). h.order and t.mu are held.
 func (t *topic) restore(c *record.Checkpoint, restarted bool) {
-	t.state, t.past = stateOf(c), stateOf(c)
+	t.state, t.past = stateOf(c), flow.NewBase(stateOf(c))
 	t.rollouts = rollout.Resume(c.Rollouts, t.state)
 	t.revisions = revision.Resume(c.Revisions, t.state, c.UpdatedAt)
 	t.emitters = maps.Clone(c.Emitters)

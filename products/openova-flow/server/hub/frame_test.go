@@ -17,6 +17,6 @@ func BenchmarkRing_AppendFrame(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(m.JSON())))
 	for seq := int64(1); b.Loop(); seq++ {
-		r.push(seq, 0, string(m.Type), m.JSON(), func(entry) {})
+		r.push(seq, 0, m, func(entry) {})
 	}
 }

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"slices"
 	"sort"
+	"strings"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
 const (
@@ -19,6 +22,7 @@ type entry struct {
 	seq, at        int64
 	seg            *segment
 	from, data, to int32 // seg.buf[from:to] is the frame; the message in it starts at data
+	node, nodeLen  int32 // seg.buf[node:node+nodeLen] is the message's SingleNode; empty if it has none, or one with escapes
 }
 
 func (e *entry) frame() []byte { return e.seg.buf[e.from:e.to] }
@@ -45,12 +49,16 @@ func (r *ring) overhead() int64 {
 }
 
 // push adds a message and returns its entry. It calls drop with each evicted entry, oldest first.
-func (r *ring) push(seq, at int64, event, text string, drop func(entry)) entry {
+func (r *ring) push(seq, at int64, m *flow.Message, drop func(entry)) entry {
+	event, text, node := string(m.Type), m.JSON(), m.SingleNode()
 	seg := r.room(len(text) + len(event) + 48)
 	from := len(seg.buf)
 	seg.buf = appendFrame(seg.buf, seq, event, text)
 	e := entry{seq: seq, at: at, seg: seg, from: int32(from), to: int32(len(seg.buf))}
 	e.data = e.to - int32(len(text)) - 2
+	if at := strings.Index(text, node); at >= 0 {
+		e.node, e.nodeLen = e.data+int32(at), int32(len(node))
+	}
 	r.entries = append(r.entries, e)
 	r.bytes += len(seg.buf) - from
 	for len(r.live()) > r.maxEntries || r.bytes > r.maxBytes {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
@@ -157,30 +158,23 @@ func (h *Hub) History(flowID string, after int64, limit int) (History, error) {
 	if limit > 0 && len(wanted) > limit {
 		wanted = wanted[:limit]
 	}
-	out := History{Head: t.last, Incarnation: t.incarnation, BaseSeq: t.ring.evicted, Events: eventsOf(wanted)}
-	if out.BaseSeq == 0 {
-		out.BaseSeq = t.born - 1
-	}
+	out := History{Head: t.last, Incarnation: t.incarnation, BaseSeq: cmp.Or(t.ring.evicted, t.born-1), Events: eventsOf(wanted)}
 	if len(live) > 0 {
 		out.Oldest = live[0].seq
 	}
-	born := t.state.Arrival()
-	past := t.past
-	if past == nil {
-		past = t.emptyState()
-	}
-	base := past.Collect()
+	base, later := t.base().Collect()
 	t.mu.RUnlock()
 
-	if len(before) > 0 {
-		state := flow.NewState(flowID, born)
-		state.Apply(base)
-		for _, e := range before {
-			state.ApplyAgain(string(e.Message))
-			out.BaseSeq = e.Seq
-		}
-		base = state.Collect()
+	state := flow.NewState(flowID, 0)
+	state.Apply(base)
+	for _, text := range later {
+		state.ApplyAgain(text)
 	}
+	for _, e := range before {
+		state.ApplyAgain(string(e.Message))
+		out.BaseSeq = e.Seq
+	}
+	base = state.Collect()
 	base.Sort()
 	out.Base = json.RawMessage(base.JSON())
 	return out, nil

@@ -21,7 +21,7 @@ type topic struct {
 	gone        bool // removed from the hub: the id must be looked up again
 	deleted     bool // gone because the flow was deleted
 	state       *flow.State
-	past        *flow.State // state just before the first message in the ring; nil while the ring has all messages
+	past        *flow.Base // state before the first message in the ring; nil while the ring has all messages
 	ring        ring
 	rollouts    *rollout.Tracker
 	revisions   *revision.Tracker
@@ -209,18 +209,22 @@ func (t *topic) changed(begin int64) {
 func (t *topic) push(seq, at int64, m *flow.Message) entry {
 	t.pushed.messages++
 	t.pushed.bytes += int64(len(m.JSON()))
-	return t.ring.push(seq, at, string(m.Type), m.JSON(), t.forget)
+	return t.ring.push(seq, at, m, t.forget)
 }
 
 // forget folds a message that leaves the ring into past.
 func (t *topic) forget(e entry) {
-	if t.past == nil {
-		t.past = t.emptyState()
-	}
-	t.past.ApplyAgain(string(e.text()))
+	t.past = t.base()
+	t.past.Apply(e.text(), e.seg.buf[e.node:e.node+e.nodeLen])
 }
 
-func (t *topic) emptyState() *flow.State { return flow.NewState(t.id, t.state.Arrival()) }
+// base is the state before the first message in the ring.
+func (t *topic) base() *flow.Base {
+	if t.past != nil {
+		return t.past
+	}
+	return flow.NewBase(flow.NewState(t.id, t.state.Arrival()))
+}
 
 func (t *topic) netEffect(put []flow.Node, deleted []string) ([]flow.Node, []string) {
 	if len(put) == 1 && len(deleted) == 0 {

@@ -8,7 +8,7 @@ import (
 	"regexp"
 )
 
-// stated lists the files that state a version, and the pattern of its line. With another version in them, a release would install that version.
+// stated lists the files that state a version, and the pattern of its line. With another version in them, a release would install that version, or its docs would name it.
 var stated = []struct{ file, pattern string }{
 	{"platform/openova-flow-server/chart/Chart.yaml", `(?m)^version: (\S+)$`},
 	{"platform/openova-flow-server/chart/Chart.yaml", `(?m)^appVersion: (\S+)$`},
@@ -18,6 +18,8 @@ var stated = []struct{ file, pattern string }{
 	{"platform/openova-flow-emitter/chart/values.yaml", `(?m)^    tag: (\S+)$`},
 	{"clusters/_template/bootstrap-kit/56-bp-openova-flow-server.yaml", `(?m)^      version: (\S+)$`},
 	{"clusters/_template/bootstrap-kit/57-bp-openova-flow-emitter.yaml", `(?m)^      version: (\S+)$`},
+	{"docs/ci-gate.md", `(?m)^- uses: openova-io/openova@v(\S+)$`},
+	{"docs/install.md", `(?m)^version=(\S+)$`},
 }
 
 func checkStated(root, version string) error {

@@ -362,6 +362,9 @@ func TestAction(t *testing.T) {
 	}{
 		{nil, 0, "2 of 2 done"},
 		{[]string{"REGION=fsn1", "KUSTOMIZATIONS=flux-system/apps", "RELEASES=shop/web\n", "JUNIT=junit.xml", "REPORT=action.html"}, 0, "2 of 2 done"},
+		{[]string{"RELEASES=shop/web=1.4.2"}, 0, "1 of 1 done"},
+		{[]string{"RELEASES=shop/web=1.4.3", "TIMEOUT=1s"}, 2, "1.4.3"},
+		{[]string{"RELEASES=shop/web=1.4.2", "REVISION=1.4.2"}, 3, "revision"},
 		{[]string{"REVISION="}, 3, "revision"},
 		{[]string{"REVISION=$(touch hacked)", "KUSTOMIZATIONS=a/b; touch hacked"}, 3, "revision"},
 		{[]string{"FLOW_TOKEN=", "TIMEOUT=1s"}, 2, "401"},

@@ -109,7 +109,7 @@ func (s *Flows) applyStreamEvent(f Frame, now int64) error {
 		if s.listed {
 			clear(s.pending)
 		}
-	case "flows":
+	case "flows": // the regions of all these flows follow
 		var all struct{ Flows map[string]string }
 		if err := json.Unmarshal(f.Data, &all); err != nil {
 			return fmt.Errorf("read the list of flows: %w", err)
@@ -119,8 +119,6 @@ func (s *Flows) applyStreamEvent(f Frame, now int64) error {
 		for id, fl := range s.flows {
 			if all.Flows[id] != fl.incarnation && fl.incarnation != "" || all.Flows[id] == "" {
 				s.remove(id)
-			} else {
-				fl.regions = nil // the stream sends them again
 			}
 		}
 		for id, incarnation := range all.Flows {

@@ -126,15 +126,21 @@ func TestFlows_RemovesDeletedFlows(t *testing.T) {
 	}
 }
 
-func TestFlows_ListOfFlowsResetsStaleRegions(t *testing.T) {
+// TestFlows_RegionStaysStaleUntilItsNextState looks between the list of flows of a new connection and the regions that follow it.
+func TestFlows_RegionStaysStaleUntilItsNextState(t *testing.T) {
 	b := begin(t)
 	b.apply("", "b", "regions", `{"at":5,"regions":{"r":{"state":"stale","since":7,"heard":5,"cluster":"c"},"s":{"state":"fresh","since":7,"heard":5,"cluster":"d"}}}`)
 	if found := b.flows.Get("b").Find(100_000); len(found) != 1 || found[0].Kind != notice.KindRegion || found[0].Since != 7 {
 		t.Errorf("%+v", found)
 	}
 	b.apply("", "", "flows", `{"flows":{"a":"1","b":"1"},"seq":20}`)
-	if found := b.flows.Get("b").Find(100_000); len(found) != 0 {
-		t.Errorf("%+v", found)
+	b.wantComplete(true)
+	if found := b.flows.Get("b").Find(100_000); len(found) != 1 || found[0].Kind != notice.KindRegion {
+		t.Errorf("before the regions: %+v", found)
+	}
+	b.apply("", "b", "regions", `{"at":9,"regions":{}}`)
+	if f := b.flows.Get("b"); !f.Changed || len(f.Find(100_000)) != 0 {
+		t.Error("the region is still stale")
 	}
 }
 

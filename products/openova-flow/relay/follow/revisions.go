@@ -70,7 +70,7 @@ func (r *revisions) look(f *Flow, now int64) []notice.Notice {
 		if answer.Result == insight.Failed {
 			result.Sentence = "It has failed."
 			if len(answer.Problems) > 0 {
-				result.Sentence, nodes = answer.Problems[0].Sentence, []string{answer.Problems[0].ID}
+				result.Sentence, nodes = cmp.Or(answer.Problems[0].Sentence, result.Sentence), []string{answer.Problems[0].ID}
 			}
 		}
 		results[c] = result

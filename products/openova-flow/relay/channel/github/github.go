@@ -188,10 +188,16 @@ func describe(r notice.Result) string {
 	if r.Sentence != "" {
 		return terminal.Text(r.Sentence, maxDescription)
 	}
+	text := descriptions[r.Result]
 	if r.OvertakenBy != "" {
-		return "It came with " + r.OvertakenBy[:12] + ": " + map[string]string{insight.Passed: "that is out, and all that it applies is ready.", insight.Pending: "that is on its way."}[r.Result]
+		text += " as part of " + r.OvertakenBy[:12]
 	}
-	return map[string]string{insight.Passed: "It is out, and all that it applies is ready.", insight.Pending: "It is on its way."}[r.Result]
+	return text
+}
+
+// descriptions are for results without a sentence.
+var descriptions = map[string]string{
+	insight.Passed: "Deployed and ready", insight.Failed: "Deployment failed", insight.Pending: "Deployment in progress", notice.Unknown: "Deployment state unknown",
 }
 
 func (a *attempt) deployment(ctx context.Context, region string, r notice.Result) error {

@@ -141,6 +141,14 @@ func TestSender_FinalStates(t *testing.T) {
 	if statuses = hub.Statuses(); len(statuses) != 4 || statuses[3].State != "error" || statuses[3].Description != "fsn1: Gone." {
 		t.Errorf("%+v", statuses)
 	}
+	m = nil
+	for i, result := range []notice.Result{{Result: "failed"}, {Result: "failed", OvertakenBy: next}, {Result: notice.Unknown}} {
+		send(notice.Updated, map[string]notice.Result{"fsn1": result})
+		statuses = hub.Statuses()
+		if got := statuses[len(statuses)-1].Description; len(statuses) != 5+i || got == "" || strings.HasPrefix(got, " ") {
+			t.Errorf("%d statuses, description %q of %+v", len(statuses), got, result)
+		}
+	}
 	if len(hub.Faults()) != 0 {
 		t.Errorf("%q", hub.Faults())
 	}

@@ -3,6 +3,7 @@ package otel_test
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
@@ -185,6 +187,60 @@ func TestSender_InvalidURLIsPermanent(t *testing.T) {
 	s := &otel.Sender{URL: "http://[", Protocol: otel.HTTP, Token: channel.Secret(token), Client: channel.NewClient()}
 	if err := s.Send(t.Context(), rollout(), nil); !channel.IsPermanent(err) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestSender_ClassifiesAnswers checks which answers make the outbox drop a trace, and after which it waits as long as the collector asks.
+func TestSender_ClassifiesAnswers(t *testing.T) {
+	send := func(h http.HandlerFunc) error {
+		srv := httptest.NewServer(h)
+		defer srv.Close()
+		return (&otel.Sender{URL: srv.URL, Protocol: otel.HTTP, Client: channel.NewClient()}).Send(t.Context(), rollout(), nil)
+	}
+	for code, permanent := range map[int]bool{400: true, 404: true, 413: true, 415: true, 401: false, 403: false, 408: false, 429: false, 500: false, 502: false} {
+		if err := send(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }); err == nil || channel.IsPermanent(err) != permanent {
+			t.Errorf("%d: %v", code, err)
+		}
+	}
+	busy := new(channel.Busy)
+	if err := send(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "7")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}); !errors.As(err, &busy) || busy.After != 7*time.Second {
+		t.Errorf("503: %v", err)
+	}
+	part := &collector.ExportTraceServiceResponse{PartialSuccess: &collector.ExportTracePartialSuccess{RejectedSpans: 1, ErrorMessage: "too old"}}
+	body, err := proto.Marshal(part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := send(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-protobuf")
+		_, _ = w.Write(body)
+	}); !channel.IsPermanent(err) {
+		t.Errorf("partial success: %v", err)
+	}
+
+	var answer error
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+		if answer != nil {
+			return answer
+		}
+		return stream.SendMsg(part)
+	}))
+	done := make(chan error)
+	go func() { done <- srv.Serve(l) }()
+	defer func() { srv.Stop(); <-done }()
+	for code, permanent := range map[codes.Code]bool{codes.OK: true, codes.InvalidArgument: true, codes.Unimplemented: true, codes.Unauthenticated: false, codes.PermissionDenied: false,
+		codes.ResourceExhausted: false, codes.Unavailable: false, codes.Internal: false, codes.Unknown: false} {
+		answer = status.Error(code, "no")
+		if err := (&otel.Sender{URL: "http://" + l.Addr().String(), Protocol: otel.GRPC}).Send(t.Context(), rollout(), nil); err == nil || channel.IsPermanent(err) != permanent {
+			t.Errorf("%v: %v", code, err)
+		}
 	}
 }
 

@@ -148,6 +148,9 @@ func TestRun_ServesAndStops(t *testing.T) {
 		if resp.StatusCode != tt.want {
 			t.Errorf("%s to %q from %q: %s", tt.path, tt.host, tt.origin, resp.Status)
 		}
+		if got := resp.Header.Get("Content-Type"); tt.want == 403 && got != "application/problem+json" {
+			t.Errorf("%s to %q from %q: Content-Type %q", tt.path, tt.host, tt.origin, got)
+		}
 	}
 	for _, host := range []string{"", "flows.example.com"} {
 		for _, tt := range []struct {

@@ -22,21 +22,21 @@ type Look struct {
 type State struct {
 	graph *insight.Graph
 	facts map[string]*facts
-	tried map[string]string          // the revision that a Kustomization tried last, by id of the source
+	tried map[string][]string        // the revisions that the Kustomizations of a source tried last, each once, by id of the source
 	named map[string]revision.Source // by id: kind, namespace and name of the sources that objects name
 }
 
 // Read reads a snapshot. It costs as much as a few looks, so keep the result while the snapshot is the same.
 func Read(m *flow.Message) *State {
-	s := &State{graph: insight.Read(m), facts: make(map[string]*facts, len(m.Nodes)), tried: make(map[string]string), named: make(map[string]revision.Source)}
+	s := &State{graph: insight.Read(m), facts: make(map[string]*facts, len(m.Nodes)), tried: make(map[string][]string), named: make(map[string]revision.Source)}
 	for i := range m.Nodes {
 		f := readFacts(&m.Nodes[i])
 		s.facts[f.node.ID] = f
 		if f.sourceID != "" {
 			s.named[f.sourceID] = f.Source
 		}
-		if f.Kind == kindKustomization && f.Attempted != "" {
-			s.tried[f.sourceID] = f.Attempted
+		if f.Kind == kindKustomization && f.Attempted != "" && !slices.Contains(s.tried[f.sourceID], f.Attempted) {
+			s.tried[f.sourceID] = append(s.tried[f.sourceID], f.Attempted)
 		}
 	}
 	return s
@@ -335,35 +335,53 @@ func (d *decision) byVersion() bool {
 	return len(d.ask.Releases) > 0 && len(d.ask.Kustomizations) == 0 && d.want.Digest == "" && d.commit == ""
 }
 
-// current returns the current revision of a source. If the flow does not have the source, it is the one that a
-// Kustomization tried last.
+// current returns the current revision of a source. If the flow does not have the source, it is one that a Kustomization tried last, if possible one that
+// counts.
 func (d *decision) current(source string) (revision, origin string) {
 	if f := d.state.facts[source]; f != nil {
 		return f.Revision, f.Origin
 	}
-	return d.state.tried[source], ""
+	tried := d.state.tried[source]
+	for _, one := range tried {
+		if d.counts(source, one, "") {
+			return one, ""
+		}
+	}
+	if len(tried) > 0 {
+		revision = tried[0]
+	}
+	return revision, ""
 }
 
-// note records the current revision of a source.
+// note records the current revision of a source; if the flow does not have the source, all that Kustomizations tried last.
 func (d *decision) note(source string) {
 	s := d.sources[source]
 	if s == nil {
 		s = &sourceHistory{before: make(map[string]bool), later: make(map[string]bool), origin: make(map[string]string)}
 		d.sources[source] = s
 	}
-	revision, origin := d.current(source)
-	if origin != "" {
-		s.origin[revision] = origin
-	}
-	switch {
-	case d.counts(source, revision, origin):
-		if s.first == 0 {
-			s.first = d.at
+	had := s.first != 0
+	record := func(revision, origin string) {
+		if origin != "" {
+			s.origin[revision] = origin
 		}
-	case s.first == 0:
-		s.before[revision] = true
-	case !s.before[revision] && d.order(revision, origin) != notLater:
-		s.later[revision] = true
+		switch {
+		case d.counts(source, revision, origin):
+			if s.first == 0 {
+				s.first = d.at
+			}
+		case !had:
+			s.before[revision] = true
+		case !s.before[revision] && d.order(revision, origin) != notLater:
+			s.later[revision] = true
+		}
+	}
+	if f := d.state.facts[source]; f != nil {
+		record(f.Revision, f.Origin)
+		return
+	}
+	for _, one := range d.state.tried[source] {
+		record(one, "")
 	}
 }
 

@@ -335,6 +335,24 @@ func TestGate_SourceIsNotReported(t *testing.T) {
 	}
 }
 
+// The Kustomizations of a source that is not reported tried different revisions. Their order does not matter.
+func TestGate_SourceIsNotReportedAndKustomizationsDiffer(t *testing.T) {
+	for _, names := range [][2]string{{"apps", "more"}, {"more", "apps"}} {
+		differ := func(first, second unit) cluster {
+			return cluster{name: "one", url: unseen, kustomization: units{names[0]: first, names[1]: second}}
+		}
+		stopped := differ(at(a, a, ready), at(before, before, suspendedAt))
+		if got := watch(t, gate.Ask{Revision: a}).want(failing, stopped); !explained(got, names[1], gate.Failed) || !got.Sources[0].Has {
+			t.Errorf("%q: %s", names, got.Line())
+		}
+		w := watch(t, gate.Ask{Revision: a})
+		w.want(pending, differ(at(a, a, ready), at(before, before, working)))
+		w.want(pending, differ(at(b, b, ready), at(before, before, working)))
+		w.want(passed, differ(at(b, b, ready), at(a, a, ready)))
+		w.want(pending, differ(at(b, b, ready), at(before, before, ready)))
+	}
+}
+
 // A run that began before the given time and fails after it is a failure, even if no run has begun since.
 func TestGate_FailsAfterSince(t *testing.T) {
 	for ended, want := range map[int64]string{1_000_000_000_000: failing, 999_999_999_999: pending} {

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -117,10 +118,10 @@ func (a *Answer) writeHints(line func(string, ...any)) {
 func (s *Source) Hint(now int64) string {
 	text := terminal.Text(s.ID, shownName) + " has " + cmp.Or(terminal.Text(s.Revision, shownName), "no revision")
 	if since, ok := s.Since.Get(); ok {
-		text += fmt.Sprintf(" since %s ago", time.Duration(max(0, now-since)*int64(time.Millisecond)).Round(time.Second))
+		text += fmt.Sprintf(" since %s ago", milliseconds(max(0, now-since)).Round(time.Second))
 	}
 	if s.Interval > 0 {
-		text += fmt.Sprintf(", fetches every %s", time.Duration(s.Interval)*time.Millisecond)
+		text += fmt.Sprintf(", fetches every %s", milliseconds(s.Interval))
 	}
 	if s.ByName {
 		text += ", required for its name since a URL is unknown"
@@ -153,6 +154,11 @@ func (a *Answer) Changes(before *Answer) []string {
 		}
 	}
 	return lines
+}
+
+// milliseconds returns a duration, the longest one for values from a flow that exceed it.
+func milliseconds(ms int64) time.Duration {
+	return time.Duration(min(ms, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
 }
 
 func clock(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }

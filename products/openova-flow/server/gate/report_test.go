@@ -4,9 +4,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/gate"
@@ -76,6 +78,15 @@ func TestAnswer_GoldenReports(t *testing.T) {
 	}
 	if want, err := os.ReadFile(file); err != nil || string(want) != out.String() {
 		t.Errorf("%v; the reports are\n%s\nwant\n%s", err, &out, want)
+	}
+}
+
+// TestSource_HintOfHugeTimes has a flow report times that no duration can hold.
+func TestSource_HintOfHugeTimes(t *testing.T) {
+	s := gate.Source{ID: "one/x", Since: flow.At(-8_640_000_000_000_000), Interval: 1<<53 - 1}
+	longest := (math.MaxInt64 / time.Millisecond * time.Millisecond).String()
+	if got := s.Hint(1_000_000_000_000); strings.Contains(got, "-") || !strings.Contains(got, longest) || strings.Contains(got, " 0s") {
+		t.Error(got)
 	}
 }
 

@@ -21,91 +21,6 @@ func decode(t testing.TB, text string) *flow.Message {
 	return m
 }
 
-// model is the fold as the contract defines it: two lists with linear search.
-type model struct {
-	nodes     []flow.Node
-	rels      []flow.Relationship
-	flow      flow.Instance
-	described bool
-	created   int64
-	done      int64
-}
-
-func (s *model) apply(m *flow.Message) {
-	if m.Type == flow.TypeSnapshot {
-		s.nodes, s.rels = nil, nil
-	}
-	if m.Flow != nil {
-		s.flow, s.described = *m.Flow, true
-	}
-	for _, n := range m.Nodes {
-		s.nodes = append(slices.DeleteFunc(s.nodes, func(o flow.Node) bool { return o.ID == n.ID }), n)
-	}
-	for _, r := range m.Relationships {
-		s.rels = append(slices.DeleteFunc(s.rels, func(o flow.Relationship) bool { return o.Key() == r.Key() }), r)
-	}
-	for _, id := range m.IDs {
-		s.nodes = slices.DeleteFunc(s.nodes, func(o flow.Node) bool { return o.ID == id })
-		s.rels = slices.DeleteFunc(s.rels, func(r flow.Relationship) bool {
-			return r.FromID == id && local(r.FromFlowID) || r.ToID == id && local(r.ToFlowID)
-		})
-	}
-	for _, k := range m.Pairs {
-		s.rels = slices.DeleteFunc(s.rels, func(r flow.Relationship) bool { return r.Key() == k })
-	}
-}
-
-func local(flowID string) bool { return flowID == "" || flowID == "F" }
-
-func (s *model) has(id, region string) bool {
-	return slices.ContainsFunc(s.nodes, func(n flow.Node) bool { return n.ID == id && n.Region == region })
-}
-
-func (s *model) derive(arrival int64) {
-	if s.described {
-		return
-	}
-	var leaves []flow.Node
-	for _, n := range s.nodes {
-		if !slices.ContainsFunc(s.rels, func(r flow.Relationship) bool {
-			return r.Type == flow.Contains && r.ToID == n.ID && local(r.ToFlowID) && local(r.FromFlowID) && s.has(r.FromID, n.Region)
-		}) {
-			leaves = append(leaves, n)
-		}
-	}
-	var statuses []string
-	var started, ended []int64
-	for _, n := range leaves {
-		statuses = append(statuses, n.Status)
-		if ms, ok := n.StartedAt.Get(); ok {
-			started = append(started, ms)
-		}
-		if ms, ok := n.EndedAt.Get(); ok {
-			ended = append(ended, ms)
-		}
-	}
-	next := flow.Instance{ID: "F", Status: flow.Worst(statuses...), StartedAt: flow.At(s.created)}
-	if len(started) > 0 {
-		next.StartedAt = flow.At(slices.Min(started))
-	}
-	if next.Status == flow.StatusSucceeded {
-		if s.flow.Status != flow.StatusSucceeded {
-			s.done = arrival
-		}
-		next.EndedAt = flow.At(s.done)
-		if len(ended) > 0 {
-			next.EndedAt = flow.At(slices.Max(ended))
-		}
-	}
-	s.flow = next
-}
-
-func (s *model) snapshot() string {
-	m := &flow.Message{Type: flow.TypeSnapshot, Flow: &s.flow, Nodes: slices.Clone(s.nodes), Relationships: slices.Clone(s.rels)}
-	m.Sort()
-	return m.JSON()
-}
-
 var relTypes = []flow.RelType{flow.Contains, flow.Contains, flow.FinishToStart, flow.StartToStart, flow.Triggers}
 
 func randomMessage(r *rand.Rand, described bool) *flow.Message {
@@ -160,18 +75,17 @@ func randomMessage(r *rand.Rand, described bool) *flow.Message {
 	return m
 }
 
-func TestState_EqualsModel(t *testing.T) {
+// TestState_LongSequences compares the fold with plain on sequences that are longer than those of TestEquivalence, with subscribers, counts and deletions.
+func TestState_LongSequences(t *testing.T) {
 	for seed := range uint64(400) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		s, want := flow.NewState("F", 7), &model{created: 7, flow: flow.Instance{ID: "F", Status: flow.StatusPending, StartedAt: flow.At(7)}}
-		subscriber := flow.NewState("F", 7)
+		s, subscriber, want := flow.NewState("F", 7), flow.NewState("F", 7), newPlain("F", 7)
 		for step := range 120 {
 			m := decode(t, randomMessage(r, seed%4 == 0).JSON())
 			before := s.Flow().JSON()
 			s.Apply(m)
 			subscriber.Apply(m)
-			want.apply(m)
-			want.derive(int64(100 + step))
+			want.request(int64(100+step), []string{m.JSON()})
 			if d := s.Derive(int64(100 + step)); d != nil {
 				subscriber.Apply(decode(t, d.JSON()))
 				if d.Flow.JSON() == before {

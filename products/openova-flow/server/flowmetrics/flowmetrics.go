@@ -13,7 +13,7 @@ import (
 type Source interface {
 	FlowIDs() []string // in byte order
 	Version(flowID string) hub.Version
-	Condition(flowID string) (hub.Condition, error)
+	Overview(flowID string) (hub.Overview, error)
 }
 
 // Collector collects the metrics. It may be used from any goroutine; concurrent scrapes wait for each other.
@@ -76,9 +76,9 @@ func (c *Collector) look(id string) (kept, bool) {
 			return k, true
 		}
 	}
-	condition, err := c.source.Condition(id)
+	overview, err := c.source.Overview(id)
 	if err != nil {
 		return kept{}, false
 	}
-	return kept{measure(id, &condition), version, now}, true
+	return kept{measure(id, &overview), version, now}, true
 }

@@ -153,7 +153,7 @@ func TestCollector_ValuesDuringRollouts(t *testing.T) {
 
 func ms(seconds int64) string { return fmt.Sprint(seconds * 1000) }
 
-// many is a source of flows that all have the same condition.
+// many is a source of flows that all have the same overview.
 type many struct {
 	flows   []string
 	view    *insight.View
@@ -163,9 +163,9 @@ type many struct {
 
 func (m *many) FlowIDs() []string          { return m.flows }
 func (m *many) Version(string) hub.Version { return m.version }
-func (m *many) Condition(string) (hub.Condition, error) {
+func (m *many) Overview(string) (hub.Overview, error) {
 	m.calls++
-	return hub.Condition{View: m.view}, nil
+	return hub.Overview{View: m.view}, nil
 }
 
 // crowd returns a source of equal flows. Each region has one broken node with a cause of its own class.
@@ -251,7 +251,7 @@ func TestCollector_LongNamesAreLeftOut(t *testing.T) {
 	}
 }
 
-// TestCollector_JudgesAtMostOnceASecond checks how often the collector reads the condition of a flow: at most once a second after a change, else every
+// TestCollector_JudgesAtMostOnceASecond checks how often the collector reads the overview of a flow: at most once a second after a change, else every
 // 10 s; at once in a new incarnation.
 func TestCollector_JudgesAtMostOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -56,7 +56,7 @@ type named struct {
 type leftOut struct{ flows, regions, problems, suspended int }
 
 // measure reads the numbers of a flow. They share no memory with the flow's messages, which may be large.
-func measure(id string, c *hub.Condition) *measures {
+func measure(id string, o *hub.Overview) *measures {
 	m := &measures{id: id}
 	regions := make(map[string]*region)
 	of := func(name string) *region {
@@ -66,15 +66,15 @@ func measure(id string, c *hub.Condition) *measures {
 		}
 		return regions[name]
 	}
-	m.addNodes(c.View, of)
-	m.addProblems(c.View, of)
-	for name, at := range c.LastSeen {
+	m.addNodes(o.View, of)
+	m.addProblems(o.View, of)
+	for name, at := range o.LastSeen {
 		of(name).lastSeen = at
 	}
-	for name, at := range c.Unapplied {
+	for name, at := range o.Unapplied {
 		of(name).unapplied = at
 	}
-	for _, r := range c.Rollouts[:min(2, len(c.Rollouts))] {
+	for _, r := range o.Rollouts[:min(2, len(o.Rollouts))] {
 		r.Members, r.AlreadyBroken = nil, nil // not needed, and large
 		switch {
 		case r.Outcome == rollout.Running:

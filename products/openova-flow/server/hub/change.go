@@ -95,7 +95,7 @@ func (h *Hub) applyPost(c change) (record.Receipt, error) {
 		t.renew(p, c.at)
 		return last.Receipt, nil
 	}
-	if err := t.conditions(p); err != nil {
+	if err := t.preconditions(p); err != nil {
 		return record.Receipt{Incarnation: t.incarnation}, err
 	}
 	t.renew(p, c.at)

@@ -101,9 +101,9 @@ func (h *Hub) DeleteRegion(flowID, region string) (int, error) {
 	return out.Removed, err
 }
 
-// remove deletes a flow, with seq as the sequence number of the deletion, or drops the claims of a flow that does not exist. It does nothing if condition
-// does not hold. It returns the number of deleted flows, 0 or 1. h.order is held.
-func (h *Hub) remove(flowID string, seq int64, condition func(*topic) bool) int {
+// remove deletes a flow, with seq as the sequence number of the deletion, or drops the claims of a flow that does not exist. It does nothing unless due
+// holds. It returns the number of deleted flows, 0 or 1. h.order is held.
+func (h *Hub) remove(flowID string, seq int64, due func(*topic) bool) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := h.topic(flowID)
@@ -112,7 +112,7 @@ func (h *Hub) remove(flowID string, seq int64, condition func(*topic) bool) int 
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !condition(t) {
+	if !due(t) {
 		return 0
 	}
 	if t.state == nil {

@@ -37,7 +37,7 @@ func (h *Hub) precheck(p record.Post) (r record.Receipt, done bool, err error) {
 		return last.Receipt, true, nil
 	}
 	r.Incarnation = t.incarnation
-	if err := t.conditions(p); err != nil {
+	if err := t.preconditions(p); err != nil {
 		return r, false, err
 	}
 	return r, false, h.admits(p, t)
@@ -51,8 +51,8 @@ func (t *topic) repeated(p record.Post) *record.LastRequest {
 	return nil
 }
 
-// conditions checks the conditions in a request's headers: incarnation, emitter and lease. t.mu is held.
-func (t *topic) conditions(p record.Post) error {
+// preconditions checks the preconditions in a request's headers: incarnation, emitter and lease. t.mu is held.
+func (t *topic) preconditions(p record.Post) error {
 	if p.IfIncarnation != "" && p.IfIncarnation != t.incarnation {
 		return &IncarnationError{Want: p.IfIncarnation, Have: t.incarnation}
 	}

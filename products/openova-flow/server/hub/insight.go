@@ -35,25 +35,25 @@ func (h *Hub) Insight(flowID string) (v *insight.View, now int64, incarnation st
 	return j.graph().At(now, seen), now, incarnation, nil
 }
 
-// Condition is the judged state of a flow at one time. Times are Unix milliseconds.
-type Condition struct {
+// Overview is the judged state of a flow at one time. Times are Unix milliseconds.
+type Overview struct {
 	View      *insight.View
 	LastSeen  map[string]int64  // when each stale region was last seen
 	Rollouts  []rollout.Rollout // newest first
 	Unapplied map[string]int64  // see revision.Tracker.Unapplied
 }
 
-// Condition returns the present Condition of a flow, or ErrNoFlow. It costs as much as Insight.
-func (h *Hub) Condition(flowID string) (Condition, error) {
+// Overview returns the present Overview of a flow, or ErrNoFlow. It costs as much as Insight.
+func (h *Hub) Overview(flowID string) (Overview, error) {
 	t, err := h.read(flowID)
 	if err != nil {
-		return Condition{}, err
+		return Overview{}, err
 	}
 	now, j := h.nowMs(), t.judged()
-	c := Condition{LastSeen: t.claimed.StaleLastSeen(), Rollouts: t.rollouts.Rollouts(now), Unapplied: t.revisions.Unapplied()}
+	o := Overview{LastSeen: t.claimed.StaleLastSeen(), Rollouts: t.rollouts.Rollouts(now), Unapplied: t.revisions.Unapplied()}
 	t.mu.RUnlock()
-	c.View = j.graph().At(now, c.LastSeen)
-	return c, nil
+	o.View = j.graph().At(now, o.LastSeen)
+	return o, nil
 }
 
 // judged returns the judged graph of the current head, which is computed when it is first used. t.mu is held, at least for reading, and there is a state.

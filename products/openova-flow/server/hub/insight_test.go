@@ -37,8 +37,8 @@ func TestInsight_JudgesAStaleRegionAtItsLastSeenTime(t *testing.T) {
 			if err != nil || now != time.Now().UnixMilli() || incarnation != h.Incarnation("F") {
 				t.Fatal(now, incarnation, err)
 			}
-			if c, err := h.Condition("F"); err != nil || c.View.State("fsn1/a") != want.fsn1 || c.View.State("hel1/a") != want.hel1 {
-				t.Errorf("Condition: fsn1 is %s, hel1 %s, %v", c.View.State("fsn1/a"), c.View.State("hel1/a"), err)
+			if c, err := h.Overview("F"); err != nil || c.View.State("fsn1/a") != want.fsn1 || c.View.State("hel1/a") != want.hel1 {
+				t.Errorf("Overview: fsn1 is %s, hel1 %s, %v", c.View.State("fsn1/a"), c.View.State("hel1/a"), err)
 			}
 			if v.State("fsn1/a") != want.fsn1 || v.State("hel1/a") != want.hel1 {
 				t.Errorf("fsn1 %s, hel1 %s", v.State("fsn1/a"), v.State("hel1/a"))
@@ -106,7 +106,7 @@ func TestFlowIDs_ListsExistingFlows(t *testing.T) {
 		if got := h.FlowIDs(); !slices.Equal(got, want) {
 			t.Errorf("%q", got)
 		}
-		if _, err := h.Condition("deleted"); !errors.Is(err, hub.ErrNoFlow) {
+		if _, err := h.Overview("deleted"); !errors.Is(err, hub.ErrNoFlow) {
 			t.Error(err)
 		}
 	})

@@ -29,12 +29,7 @@ func (c config) local() bool { return c.server == "" && c.context != "" && !c.in
 // perContext returns a configuration for each context of c, each a region of one flow on server, without election and health endpoint. isSet reports whether
 // a setting was set explicitly: the region key is kept only then, and only if there is one context.
 func (c config) perContext(server string, isSet func(flag string) bool) []config {
-	var names []string
-	for name := range strings.SplitSeq(c.context, ",") {
-		if name = strings.TrimSpace(name); name != "" && !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
+	names := contextNames(c.context)
 	if c.flowID == "" {
 		flowID := regexp.MustCompile(`[^A-Za-z0-9._:-]+`).ReplaceAllString(strings.Join(names, "-"), "-")
 		if c.flowID = flowID[:min(len(flowID), 128)]; !flow.ValidID(c.flowID) { // the name of a context can be ".."
@@ -57,6 +52,16 @@ func (c config) perContext(server string, isSet func(flag string) bool) []config
 		all = append(all, v)
 	}
 	return all
+}
+
+// contextNames returns the names in a list separated by commas, each once.
+func contextNames(list string) (names []string) {
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func regionOf(context string) string {

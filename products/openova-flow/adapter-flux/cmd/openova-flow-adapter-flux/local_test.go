@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"regexp"
@@ -53,8 +54,10 @@ func TestLocal_KeepsExplicitSettings(t *testing.T) {
 }
 
 func TestLocal_RejectsContextsWithoutAName(t *testing.T) {
-	if _, _, err := call(t, map[string]string{"KUBECONFIG": "/nowhere"}, "", "--context", ",\t"); err == nil || !strings.Contains(err.Error(), `--context is ",\t"`) {
-		t.Errorf("got %v", err)
+	for _, contexts := range []string{",\t", "\u00a0"} {
+		if _, _, err := call(t, map[string]string{"KUBECONFIG": "/nowhere"}, "", "--context", contexts); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("--context is %q", contexts)) {
+			t.Errorf("%q: got %v", contexts, err)
+		}
 	}
 }
 

@@ -106,7 +106,7 @@ var settings = []setting{
 	{"", "context", "", "the current one", "the name of a context; several, separated by commas, without FLOW_SERVER_URL", "The context of the kubeconfig.", withCluster,
 		func(c *config, v string) error {
 			c.context = v
-			return check(v == "" || strings.Trim(v, ", \t\r\n") != "")
+			return check(v == "" || len(contextNames(v)) > 0)
 		}},
 }
 

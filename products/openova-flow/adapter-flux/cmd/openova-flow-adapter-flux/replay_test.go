@@ -243,8 +243,8 @@ func TestReplay_RebasedRegionsBeginTogether(t *testing.T) {
 	}
 	switches := 0
 	for i := 1; i < len(events); i++ {
-		if events[i].after < events[i-1].after {
-			t.Fatal("not in the order in which it was recorded")
+		if events[i].at.Ms() < events[i-1].at.Ms() {
+			t.Fatalf("event %d is from before the previous one", i)
 		}
 		if events[i].region != events[i-1].region {
 			switches++

@@ -30,7 +30,7 @@ type Offset struct {
 	resumed         bool
 	soon            bool // decide as soon as both clocks are known, before the end of the measurement
 	value           time.Duration
-	clusterAhead    time.Duration // how far the cluster's clock is ahead of this machine's, measured like value
+	clusterAhead    time.Duration // how far the cluster's clock is ahead of this machine's; settled with each answer
 }
 
 // reading is how far a clock was ahead of this machine's during a measurement: between least and most. If a clock is set meanwhile, or several machines with

@@ -135,7 +135,7 @@ func TestOffset_KeepsAValueWithinTheTolerance(t *testing.T) {
 	})
 }
 
-// TestOffset_FollowsAClockThatIsSet expects one change of the offset each time that a clock is set, the first within two minutes.
+// TestOffset_FollowsAClockThatIsSet expects one change of the offset each time that a clock is set, the first after at most two measurements.
 func TestOffset_FollowsAClockThatIsSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()

@@ -11,8 +11,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/revision"
 )
 
-// revisions makes the notices of commits. The result of the current commit of a source is from package gate. The results of its earlier commits are from
-// the server's list of revisions, or that of the current commit.
+// revisions makes the notices of commits. The result of a source's current commit is from package gate. That of an earlier commit is from the server's list
+// of revisions; if the source moved on before a result, it is the current commit's.
 type revisions struct {
 	wants func(region string) bool
 	gates map[commit]*gate.Gate // of the commits that sources have
@@ -104,7 +104,7 @@ func (r *revisions) former(f *Flow, sources map[string]source, results map[commi
 			part := &rev.Regions[j]
 			now := sources[part.SourceID]
 			same := now.follows != "" && now.follows == follows
-			// The server spells the source of a revision as the region that saw it first, which may be another one.
+			// The list has the URL as the first region of the revision writes it. This region may write it differently.
 			c := commit{part.Region, rev.Source.URL, rev.Commit}
 			if same {
 				c.url = now.url
@@ -125,8 +125,8 @@ func (r *revisions) former(f *Flow, sources map[string]source, results map[commi
 			if final {
 				n.Until = cmp.Or(part.EndedAt.Ms(), part.FirstSeenAt)
 			}
-			// The commit of an OCI artifact is what a region claims. For an earlier artifact that may be another region than the source's, so the notice is
-			// late: it counts only if the commit was reported before.
+			// The commit of an earlier OCI artifact may be one that another region has invented. So the notice is late: it counts only if there was one of
+			// this commit before.
 			n.Late = !final || rev.Source.Kind == kindOCI
 			if k, twice := at[c]; !twice {
 				at[c], found = len(found), append(found, n)
@@ -180,7 +180,7 @@ func missing(before, now []notice.Notice) (gone []notice.Notice) {
 
 const kindGit, kindOCI = "GitRepository", "OCIRepository"
 
-// sourceOf reads a node. The commit of an OCI artifact is the one from which it was made, as its region claims.
+// sourceOf reads a node. The commit of an OCI artifact is the one from which it was made, as its region reports it.
 func sourceOf(n *flow.Node) (s source, ok bool) {
 	var identity revision.Source
 	var origin string

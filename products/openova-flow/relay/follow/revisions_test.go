@@ -87,7 +87,7 @@ func TestRevisions_FormerCommits(t *testing.T) {
 		listed(spelled, "main@sha1:"+hash("5"), hash("5"), part(a, revision.RollingOut, "")), // the list is outdated
 		listed(spelled, "main@sha1:"+hash("6"), hash("6"), evil),
 		listed(spelled, "main@sha1:"+hash("9"), hash("9"), part(a, revision.Done, "")),                                                                          // the source still has it
-		listed(revision.Source{Kind: "OCIRepository", URL: "oci://x/b", Ref: "branch main"}, "latest@sha256:"+hash("7"), hash("7"), part(o, revision.Done, "")), // a claim of another region
+		listed(revision.Source{Kind: "OCIRepository", URL: "oci://x/b", Ref: "branch main"}, "latest@sha256:"+hash("7"), hash("7"), part(o, revision.Done, "")), // reported by another region
 		listed(revision.Source{Kind: "OCIRepository", URL: "oci://x/b", Ref: "branch main"}, "latest@sha256:0", hash("8"), part(o, revision.Done, "")),
 		listed(spelled, "main", "", part(a, revision.Done, "")),
 	}

@@ -25,7 +25,7 @@ type Webhook struct {
 	repeated int
 }
 
-// tolerance is the maximum age of a signature.
+// tolerance is the maximum difference between webhook-timestamp and the current time.
 const tolerance = 5 * time.Minute
 
 // ServeHTTP receives a delivery.

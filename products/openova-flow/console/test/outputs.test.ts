@@ -61,7 +61,7 @@ describe("the JUnit report", () => {
     expect((await check(read().replace("<testcase ", "<case "))).valid).toBe(false);
   });
 
-  it("has a case for each object, with the texts as they are", async () => {
+  it("has a case for each object, with names and messages as text", async () => {
     const report = await parse(read());
     if (report === undefined || report === null || !("testsuite" in report)) throw new Error("no suites");
     const [suite, ...more] = report.testsuite ?? [];
@@ -81,7 +81,7 @@ describe("the JUnit report", () => {
 });
 
 describe("the summary, rendered as GitHub renders it", () => {
-  it("shows every name unchanged, and no name breaks a table", async () => {
+  it("shows every name as text, and no name breaks a table", async () => {
     const html = micromark(readFileSync(waited.markdown, "utf8"), { allowDangerousHtml: true, extensions: [gfm()], htmlExtensions: [gfmHtml()] });
     const { page, faults, close } = await visit(browser, "about:blank", { width: 1200, height: 1600, scheme: "light" });
     await page.setContent(`<!doctype html><meta charset="utf-8"><style>body { font: 14px/1.5 sans-serif; margin: 2em } table { border-collapse: collapse } td, th { border: 1px solid #d0d7de; padding: 6px 13px }</style>${html}`);

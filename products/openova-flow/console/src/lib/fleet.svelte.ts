@@ -81,7 +81,7 @@ const byName = new Intl.Collator("en").compare;
 
 /**
  * All flows of the server, followed while the page is visible. Cards show display states and problems, which need meta and edges, so each
- * flow is folded as a whole. The computation for cards is limited: it handles changed flows in slices, visible ones first.
+ * flow is folded as a whole. The computation for cards is limited: it handles changed flows in slices, those with drawn cards first.
  */
 export class FleetModel {
   readonly #api: Api = createApi({ url: baseUrl, fetch: guardedFetch });
@@ -213,7 +213,7 @@ export class FleetModel {
     void this.#loadRollouts();
   }
 
-  /** Computes the cards of changed flows, those in view first, for about BUDGET_MS; at the first call all of them. */
+  /** Computes the cards of changed flows, drawn ones first, for about BUDGET_MS; at the first call all of them. */
   #update(): void {
     for (const id of this.#store.takeChanged()) this.#dirty.add(id);
     const until = performance.now() + BUDGET_MS;

@@ -31,7 +31,7 @@ func TestWorkflows_ActionsArePinnedByDigest(t *testing.T) {
 				continue
 			}
 			if !pinned.MatchString(uses) {
-				t.Errorf("%s uses %s: pin it by its 40 digits, with the version as a comment", file, uses)
+				t.Errorf("%s uses %s: pin it by the 40 digits of its commit, with the version as a comment", file, uses)
 			}
 			if action, version, ok := strings.Cut(uses, "@"); ok {
 				if other := versions[action]; other != "" && other != version {

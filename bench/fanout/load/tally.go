@@ -25,7 +25,7 @@ type reader struct {
 	carry   []byte // an incomplete frame
 	inBody  bool
 	ready   bool
-	pos     int64 // id of the last frame that has an id
+	pos     int64 // greatest id so far
 	frameAt int64 // arrival of the last frame
 	seen    []uint64
 	gaps    []gap

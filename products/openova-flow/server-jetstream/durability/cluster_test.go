@@ -19,9 +19,8 @@ import (
 
 var long = flag.Bool("long", false, "more messages, rounds and failures, instead of a short form of the same")
 
-// TestReplicas_AgreeAfterFailures posts at a steady rate to three replicas on a cluster of three NATS servers. All are processes that are
-// killed, cut off and restarted meanwhile. At the end the acknowledged messages, the state of every replica and the state of every subscriber
-// are equal.
+// TestReplicas_AgreeAfterFailures posts at a steady rate to three replicas on a cluster of three NATS servers, each a process, while chaos causes failures.
+// At the end the acknowledged messages, the state of every replica and the state of every subscriber are equal.
 func TestReplicas_AgreeAfterFailures(t *testing.T) {
 	const emitters, flows, subscribers = 8, 20, 200
 	perSecond, batch, pause, rounds := 1000, 25, 1500*time.Millisecond, 1
@@ -64,12 +63,12 @@ func TestReplicas_AgreeAfterFailures(t *testing.T) {
 			onceEach(t, p, id)
 		}
 	}
-	heads := make(map[string]string)
+	snapshots := make(map[string]string)
 	for _, id := range ids {
-		heads[id] = snapshotOf(replicas[0], id)
+		snapshots[id] = snapshotOf(replicas[0], id)
 		for i := range replicas {
-			if got := snapshotOf(replicas[i], id); got != heads[id] {
-				t.Errorf("snapshot of %s at replica %d:\n%s\nat replica 0:\n%s", id, i, got, heads[id])
+			if got := snapshotOf(replicas[i], id); got != snapshots[id] {
+				t.Errorf("snapshot of %s at replica %d:\n%s\nat replica 0:\n%s", id, i, got, snapshots[id])
 			}
 			if got, want := versionOf(replicas[i], id), versionOf(replicas[0], id); got != want {
 				t.Errorf("version of %s at replica %d: %s, at replica 0: %s", id, i, got, want)
@@ -77,7 +76,7 @@ func TestReplicas_AgreeAfterFailures(t *testing.T) {
 			agreeOnHistory(t, id, replicas[i], replicas[0])
 		}
 	}
-	l.checkSubscribers(heads)
+	l.checkSubscribers(snapshots)
 	l.report()
 }
 

@@ -38,7 +38,7 @@ func hasSecureHeaders(t *testing.T, what string, h http.Header) {
 	}
 }
 
-// headers returns the headers of an answer, whose body may be endless.
+// headers returns the status and the headers of an answer, whose body may be endless.
 func (e *env) headers(method, path string, header ...string) (int, http.Header) {
 	e.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -138,7 +138,7 @@ func TestCORS_OnlyListedOriginsReadAnswers(t *testing.T) {
 					t.Errorf("%s: Vary is %v, want Origin", what, h.Values("Vary"))
 				}
 				if h.Get("Access-Control-Allow-Credentials") != "" {
-					t.Errorf("%s: a cookie is taken", what)
+					t.Errorf("%s: cookies are allowed", what)
 				}
 				status, h := e.headers("OPTIONS", path, append(ask, "Origin", origin)...)
 				if (status == 204) != (want != "") || h.Get("Access-Control-Allow-Origin") != want {

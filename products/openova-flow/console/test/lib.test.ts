@@ -1,8 +1,8 @@
 import { buildGraph, duration, emptyState, fold, rolloutProgress, type DisplayState, type FlowNode, type LogEntry, type Progress, type RegionLease, type Rollout, type RolloutProgress } from "@openova/flow-core";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { announcement, regionNews } from "../src/lib/announce.ts";
 import { steps } from "../src/lib/changes.ts";
-import { ago, dateTime, percent } from "../src/lib/format.ts";
+import { ago, dateTime, percent, zone } from "../src/lib/format.ts";
 import { failures } from "../src/lib/past.ts";
 import { grouped, inOrder, ticks, toBar, total, zoomed, type Bar } from "../src/lib/gantt.ts";
 import { headline } from "../src/lib/headline.ts";
@@ -229,10 +229,29 @@ describe("the matrix", () => {
   });
 });
 
+describe("the time zone", () => {
+  it.each([
+    ["Europe/London", Date.UTC(2026, 0, 1), "GMT"],
+    ["Europe/London", Date.UTC(2026, 6, 1), "BST"],
+    ["Europe/Berlin", Date.UTC(2026, 0, 1), "CET"],
+    ["Europe/Berlin", Date.UTC(2026, 6, 1), "CEST"],
+  ])("of %s at %d is %s", async (tz, at, want) => {
+    vi.stubEnv("TZ", tz);
+    vi.resetModules();
+    try {
+      const { zone } = await import("../src/lib/format.ts");
+      expect(zone(at)).toBe(want);
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  });
+});
+
 describe("an instant outside the range of a date", () => {
   it.each([8.64e15 + 1, -9_007_199_254_740_991, 1e300, NaN, Infinity])("is formatted without an error: %s", (at) => {
     expect(dateTime(at, 0)).toBe("no date");
     expect(dateTime(0, at)).not.toBe("");
+    expect(zone(at)).toBe("");
     expect(duration(at)).not.toBe("");
     expect(formatRoute({ ...HOME, flow: "f", at })).toBe("?flow=f");
   });

@@ -11,8 +11,13 @@ const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 const year = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 
-/** The user's time zone, in which the page writes every instant. */
-export const ZONE = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" }).formatToParts(0).find((p) => p.type === "timeZoneName")?.value ?? "";
+const zoned = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" });
+
+/** The name of the user's time zone at an instant: it differs between winter and summer. Empty for an invalid date. */
+export function zone(ms: number): string {
+  if (Number.isNaN(new Date(ms).getTime())) return "";
+  return zoned.formatToParts(ms).find((p) => p.type === "timeZoneName")?.value ?? "";
+}
 
 /** With the day, unless it is the day of `now`. Returns "no date" for an invalid date. */
 export function dateTime(ms: number, now: number): string {

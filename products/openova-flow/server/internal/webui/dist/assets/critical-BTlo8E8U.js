@@ -1,0 +1,1 @@
+export{t as criticalPath}from"./critical-CkJ1klt2.js";

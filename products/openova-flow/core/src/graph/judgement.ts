@@ -92,7 +92,7 @@ function parse(sent: Fields): Judgement {
     then: then.flatMap((t: unknown) => {
       const turn = fields(t);
       const at = turn?.["at"];
-      return turn !== undefined && isInstant(at) && isState(turn["state"]) ? [{ ...parseJudged(turn), at }] : [];
+      return turn !== undefined && isInteger(at) && isState(turn["state"]) ? [{ ...parseJudged(turn), at }] : [];
     }),
     needs: strings(sent["needs"]),
     named: strings(sent["named"]),
@@ -115,7 +115,7 @@ function parseJudged(sent: Fields): Judged {
     sentence: text(cause["sentence"]),
     ...(cause["inGit"] === true ? { inGit: true } : {}),
     ...(command.length === 0 ? {} : { command }),
-    ...Object.fromEntries(NUMBERS.flatMap((key) => (isInstant(sent[key]) ? [[key, sent[key]]] : []))),
+    ...Object.fromEntries(NUMBERS.flatMap((key) => (isInteger(sent[key]) ? [[key, sent[key]]] : []))),
     problem: sent["problem"] === true,
     final: sent["final"] === true,
     ...(gate === "pass" || gate === "wait" ? { gate } : {}),
@@ -125,7 +125,7 @@ function parseJudged(sent: Fields): Judged {
 function fromStatus(node: FlowNode): Judgement {
   const meta: NodeMeta = node.meta ?? {};
   const { status, label } = node;
-  const time = (key: string): number | undefined => (isInstant(meta[key]) ? meta[key] : undefined);
+  const time = (key: string): number | undefined => (isInteger(meta[key]) ? meta[key] : undefined);
   const is = (state: JudgedState, since: number | undefined, rest: Partial<Judgement>): Judgement => ({
     state, marks: NONE, class: "", sentence: "", problem: false, final: false, then: [], needs: NONE, named: NONE, readyWhile: NONE, checks: NONE, blamesSource: false, isJudged: false,
     ...(since === undefined ? {} : { since }), ...rest,
@@ -204,6 +204,6 @@ function text(value: unknown): string {
 }
 
 /** Whether a value is an integer that a double holds exactly. */
-function isInstant(value: unknown): value is number {
+function isInteger(value: unknown): value is number {
   return Number.isSafeInteger(value);
 }

@@ -30,7 +30,7 @@ var programs = []program{
 	{
 		name:        "openova-flow-adapter-flux",
 		module:      "products/openova-flow/adapter-flux",
-		description: "Reports the Flux releases of a cluster to a flow server",
+		description: "Reports the Flux objects of a cluster to a flow server",
 		port:        "8081",
 	},
 	{

@@ -25,7 +25,7 @@ func releaseStatus(c conditions) string {
 // releaseFailed are the reasons of Ready=False that are failures. Older controllers write RetriesExhausted.
 var releaseFailed = map[string]bool{"InstallFailed": true, "UpgradeFailed": true, "RetriesExhausted": true}
 
-// actions are the actions of helm-controller. After one, the reason of Ready is its name followed by Succeeded or Failed.
+// actions are the first parts of reasons such as InstallSucceeded and InstallFailed, which Ready has after an action of helm-controller.
 var actions = []string{"Install", "Upgrade", "Test", "Rollback", "Uninstall", "Reconciliation"}
 
 func actionEnded(reason string) bool {
@@ -37,8 +37,8 @@ func actionEnded(reason string) bool {
 	return reason == "RetriesExhausted"
 }
 
-// snapshot is one entry of status.history (HelmRelease v2 Snapshot).
-type snapshot struct {
+// historyEntry is one entry of status.history (HelmRelease v2 Snapshot).
+type historyEntry struct {
 	version      int64
 	status       string
 	chartVersion string
@@ -47,12 +47,12 @@ type snapshot struct {
 }
 
 // history returns status.history, which has the newest entry first.
-func history(o object) []snapshot {
-	var all []snapshot
+func history(o object) []historyEntry {
+	var all []historyEntry
 	for _, entry := range o.status.list("history") {
 		m, _ := entry.(map[string]any)
 		f := fields(m)
-		s := snapshot{
+		s := historyEntry{
 			status: f.string("status"), chartVersion: f.string("chartVersion"), action: f.string("action"), deployed: f.time("lastDeployed"),
 		}
 		s.version, _ = f.int("version")
@@ -120,9 +120,9 @@ func generationOf(o object, ready condition) int64 {
 	return o.generation
 }
 
-// workBegan returns when the newest action began. During the action only Ready has that time. In the event that ends the action, Reconciling still has
-// it; status.history has it one event later.
-func workBegan(o object, ready condition, past []snapshot) (began flow.Time, exact bool) {
+// workBegan returns when the newest action began, and whether that time is exact. During the action Ready has it. In the event that ends the action,
+// only Reconciling still has it; status.history has it one event later.
+func workBegan(o object, ready condition, past []historyEntry) (began flow.Time, exact bool) {
 	reconciling := o.conditions["Reconciling"]
 	inProgress := reconciling.status == "True" && !after(reconciling.since, ready.since)
 	if ready.status != "True" && ready.reason == "Progressing" {
@@ -155,7 +155,7 @@ func succeededAt(c conditions) flow.Time {
 
 // firstAttempt returns when the first of the latest failed attempts began, as far as status.history has them. An entry that succeeded and was not a
 // rollback belongs to an earlier run.
-func firstAttempt(past []snapshot, failures int64) flow.Time {
+func firstAttempt(past []historyEntry, failures int64) flow.Time {
 	var first flow.Time
 	for _, s := range past {
 		succeeded := s.status == "deployed" || s.status == "superseded"

@@ -47,7 +47,7 @@ func (c Config) release(o object, past *entry) (*entry, error) {
 func (c Config) releaseFacts(o object, e *entry) {
 	f := e.facts
 	past := history(o)
-	f.installed = slices.ContainsFunc(past, func(s snapshot) bool { return s.status == "deployed" })
+	f.installed = slices.ContainsFunc(past, func(s historyEntry) bool { return s.status == "deployed" })
 	f.action = action(f.ready.message)
 	if f.action == "" {
 		f.action = action(f.reconciling.message)

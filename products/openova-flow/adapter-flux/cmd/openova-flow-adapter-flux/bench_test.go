@@ -61,7 +61,7 @@ func (a *arrivals) since(changedAt []time.Time) []time.Duration {
 	return lags
 }
 
-// object returns release i with the message of a change.
+// object returns release i with the status and the message of its Ready condition.
 func object(i int, ready, message string) map[string]any {
 	return map[string]any{
 		"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease",

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-const usage = `openova-flow-adapter-flux reports the Flux releases of a cluster to a flow server.
+const usage = `openova-flow-adapter-flux reports the Flux objects of a cluster to a flow server.
 
   openova-flow-adapter-flux [run] [flags]
         Watches the cluster and reports to the flow server until it is stopped.

@@ -147,7 +147,7 @@ func TestRun_EndsAfterSIGTERM(t *testing.T) {
 		k8s, kubeconfig := cluster(t)
 		addr, health := freeAddr(t), freeAddr(t)
 		flowServer(t, addr)
-		const before = 100 // within one interval before the next POST
+		const before = 100 // so many changes that the whole interval follows their POST
 		for i := range before {
 			k8s.Put(watch.Kinds[0].Resource, object(i, "True", "at rest"))
 		}
@@ -233,16 +233,16 @@ func TestRun_OtherPodTakesOver(t *testing.T) {
 	})
 }
 
-// TestRun_AnotherPodTakesOverWithoutAConnection breaks the connection of one of two pods to the flow server.
-func TestRun_AnotherPodTakesOverWithoutAConnection(t *testing.T) {
+// TestRun_LeaderWithoutConnectionIsReplaced breaks the connection of the leader of two pods to the flow server.
+func TestRun_LeaderWithoutConnectionIsReplaced(t *testing.T) {
 	takeover(t, func(gateway *httptest.Server, _ *atomic.Bool) {
 		gateway.CloseClientConnections()
 		gateway.Close()
 	})
 }
 
-// TestRun_AnotherPodTakesOverWithoutPOSTs has a gateway in front of one of two pods that forwards everything except POSTs.
-func TestRun_AnotherPodTakesOverWithoutPOSTs(t *testing.T) {
+// TestRun_LeaderWithoutPOSTsIsReplaced has a gateway between the leader of two pods and the flow server that forwards everything except POSTs.
+func TestRun_LeaderWithoutPOSTsIsReplaced(t *testing.T) {
 	takeover(t, func(_ *httptest.Server, refuse *atomic.Bool) { refuse.Store(true) })
 }
 

@@ -18,7 +18,7 @@ import (
 // lanesAtMost is the maximum number of posting threads. Two are fast enough not to be the bottleneck.
 const lanesAtMost = 2
 
-// answerWithin is the timeout of a POST, and the longest possible pause between two messages of a lane.
+// answerWithin is how long a lane waits without any answer before it fails. A lane must not pause longer between two messages.
 const answerWithin = 30 * time.Second
 
 // publisher posts messages over several keep-alive connections, shared out to its lanes. It is not safe for concurrent use.

@@ -49,10 +49,10 @@ func newServer() *server {
 }
 
 type topic struct {
-	last    int64
-	evicted int64 // sequence number of the last message that left the ring
-	ring    []entry
-	readers map[*reader]struct{}
+	last        int64
+	evicted     int64 // sequence number of the last message that left the ring
+	ring        []entry
+	subscribers map[*subscriber]struct{}
 }
 
 type entry struct {
@@ -60,9 +60,9 @@ type entry struct {
 	frame []byte
 }
 
-func newTopic() *topic { return &topic{readers: map[*reader]struct{}{}} }
+func newTopic() *topic { return &topic{subscribers: map[*subscriber]struct{}{}} }
 
-type reader struct {
+type subscriber struct {
 	frames chan []byte
 	gone   chan struct{}
 }
@@ -100,7 +100,7 @@ func (t *topic) add(seq int64, frame []byte) {
 		t.evicted = t.ring[0].seq
 		t.ring = t.ring[1:]
 	}
-	for r := range t.readers {
+	for r := range t.subscribers {
 		select {
 		case r.frames <- frame:
 		case <-r.gone:
@@ -108,12 +108,12 @@ func (t *topic) add(seq int64, frame []byte) {
 	}
 }
 
-// join returns a new reader and its first frames: those after the cursor, or an empty snapshot if the ring cannot resume there.
-func (s *server) join(t *topic, after int64) (*reader, [][]byte) {
+// join returns a new subscriber and its first frames: those after the cursor, or an empty snapshot if the ring cannot resume there.
+func (s *server) join(t *topic, after int64) (*subscriber, [][]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := &reader{frames: make(chan []byte, queueSize), gone: make(chan struct{})}
-	t.readers[r] = struct{}{}
+	r := &subscriber{frames: make(chan []byte, queueSize), gone: make(chan struct{})}
+	t.subscribers[r] = struct{}{}
 	if after <= 0 || after > t.last || after < t.evicted {
 		return r, [][]byte{fmt.Appendf(nil, "id: %d\nevent: snapshot\ndata: {}\n\n", t.last)}
 	}
@@ -126,11 +126,11 @@ func (s *server) join(t *topic, after int64) (*reader, [][]byte) {
 	return r, missed
 }
 
-func (s *server) leave(t *topic, r *reader) {
+func (s *server) leave(t *topic, r *subscriber) {
 	close(r.gone)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(t.readers, r)
+	delete(t.subscribers, r)
 }
 
 func (s *server) stream(w http.ResponseWriter, r *http.Request, t *topic) {

@@ -37,7 +37,7 @@ func newPublisher(r *run, i int) *publisher {
 	return &publisher{run: r, flowID: id, rand: rand.New(rand.NewPCG(uint64(i), 5)), state: flow.NewState(id, 0), incarnation: "none"}
 }
 
-// publish posts at a rate until ctx ends. Its error is a fault of the server.
+// publish posts messages and deletes regions and flows until ctx ends. rate is messages a second; a deletion counts as perRequest messages.
 func (p *publisher) publish(ctx context.Context, rate int) error {
 	began, made := time.Now(), 0
 	for ctx.Err() == nil {

@@ -203,7 +203,7 @@ func TestClaim_BoundTokenCannotUseAnotherRegionsLease(t *testing.T) {
 // TestRegions_OnStreams opens many streams, of the flow and of a selection with it: each gets each change of the regions once.
 func TestRegions_OnStreams(t *testing.T) {
 	onBothWriters(t, func(t *testing.T, mode string) {
-		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, Heartbeat: time.Hour}) // however long opening them all takes
+		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, Heartbeat: time.Hour}) // no heartbeat between the frames below
 		e.post(upsert(node("n", "x")))
 		var subscribers []*subscriber
 		prefix := func(i int) string { return [2]string{"", "F/"}[i%2] }

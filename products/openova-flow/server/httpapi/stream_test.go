@@ -313,7 +313,7 @@ func testStuckSubscriberIsDisconnected(t *testing.T, mode string) {
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", streamF)
 	big := upsert(node("a", strings.Repeat("x", 500_000)))
 	deadline := time.Now().Add(within)
-	if _, err := conn.Read(make([]byte, 1)); err != nil { // the answer has begun, so the reader is connected
+	if _, err := conn.Read(make([]byte, 1)); err != nil { // the answer has begun, so the subscriber counts
 		t.Fatal(err)
 	}
 	for e.hub.Stats.Subscribers.Load() > 0 {

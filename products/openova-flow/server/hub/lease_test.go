@@ -48,7 +48,7 @@ func watchRegions(t *testing.T, h *hub.Hub, s ...hub.Selection) *regionWatcher {
 	return v
 }
 
-// frames takes all frames and then waits for more with v.waiter. It returns the event names, and the content of the regions frames of flow F.
+// frames takes all frames and leaves v.waiter waiting for more. It returns the event names, and the content of the regions frames of flow F.
 func (v *regionWatcher) frames() (events []string, regions []claims.Regions) {
 	v.t.Helper()
 	for {

@@ -21,8 +21,6 @@ export interface FlowState {
   readonly version: number;
   /** Equal numbers mean equal relationships, and nodes with equal ids, regions and roles (`auxiliary`, kind Region). Use it only for comparisons. */
   readonly topologyVersion: number;
-  /** Like `topologyVersion`, for the nodes of each region and the edges within it. Nodes without a region are under "". */
-  readonly regionTopology: ReadonlyMap<string, number>;
 }
 
 const NONE: ReadonlySet<string> = new Set();
@@ -40,7 +38,6 @@ export function emptyState(flowId: string): FlowState {
     regions: NO_REGIONS,
     version: ++lastStamp,
     topologyVersion: ++lastStamp,
-    regionTopology: new Map(),
   };
 }
 
@@ -70,7 +67,6 @@ export class Edit {
   #unconfirmed: Set<string> | null = null;
   #changed = false;
   #topologyChanged = false;
-  readonly #regions = new Set<string>();
 
   constructor(state: FlowState) {
     this.#from = state;
@@ -112,7 +108,7 @@ export class Edit {
 
   #putRel(r: Relationship): void {
     const key = relKey(r);
-    this.#touchChanged(this.#rels.get(key), r);
+    this.#touchRel(key, r);
     this.#rels.set(key, r);
   }
 
@@ -126,7 +122,7 @@ export class Edit {
     for (const id of ids) this.#dropNode(id);
   }
 
-  /** Replaces everything but the claims. Regions with unchanged topology keep their numbers. The maps must not change afterwards. */
+  /** Replaces everything but the claims. The maps must not change afterwards. */
   replace(
     flow: FlowInstance | null,
     nodes: ReadonlyMap<string, FlowNode>,
@@ -135,24 +131,17 @@ export class Edit {
   ): void {
     this.#changed = true;
     this.#flow = flow;
-    for (const [key, old] of this.#rels.entries()) if (!rels.has(key)) this.#touchRel(old);
-    for (const [id, old] of this.#nodes.entries()) if (!nodes.has(id)) this.#touch(old.region);
+    for (const [key] of this.#rels.entries()) if (!rels.has(key)) this.#topologyChanged = true;
+    for (const [id] of this.#nodes.entries()) if (!nodes.has(id)) this.#topologyChanged = true;
     for (const n of nodes.values()) this.#touchNode(n);
     this.#nodes.replace(nodes);
-    for (const [key, r] of rels) this.#touchChanged(this.#rels.get(key), r);
+    for (const [key, r] of rels) this.#touchRel(key, r);
     this.#rels.replace(rels);
     this.#unconfirmed = new Set(unconfirmed);
   }
 
   done(): FlowState {
     if (!this.#changed) return this.#from;
-    let { topologyVersion, regionTopology } = this.#from;
-    if (this.#topologyChanged) {
-      topologyVersion = ++lastStamp;
-      const stamps = new Map(regionTopology);
-      for (const region of this.#regions) stamps.set(region, topologyVersion);
-      regionTopology = stamps;
-    }
     return {
       flowId: this.#from.flowId,
       flow: this.#flow,
@@ -161,23 +150,20 @@ export class Edit {
       unconfirmed: this.#unconfirmed ?? this.#from.unconfirmed,
       regions: this.#from.regions,
       version: ++lastStamp,
-      topologyVersion,
-      regionTopology,
+      topologyVersion: this.#topologyChanged ? ++lastStamp : this.#from.topologyVersion,
     };
   }
 
   #dropNode(id: string): void {
-    const old = this.#nodes.get(id);
-    if (old === undefined) return;
-    this.#touch(old.region);
+    if (this.#nodes.get(id) === undefined) return;
+    this.#topologyChanged = true;
     this.#nodes.delete(id);
     this.#confirm(id);
   }
 
   #dropRel(key: string): void {
-    const old = this.#rels.get(key);
-    if (old === undefined) return;
-    this.#touchRel(old);
+    if (this.#rels.get(key) === undefined) return;
+    this.#topologyChanged = true;
     this.#rels.delete(key);
   }
 
@@ -190,25 +176,12 @@ export class Edit {
   /** Records a change of topology unless the node existed with the same region and role. */
   #touchNode(n: FlowNode): void {
     const old = this.#nodes.get(n.id);
-    if (old !== undefined && old.region === n.region && roleOf(old) === roleOf(n)) return;
-    this.#touch(n.region);
-    if (old !== undefined) this.#touch(old.region);
+    if (old === undefined || old.region !== n.region || roleOf(old) !== roleOf(n)) this.#topologyChanged = true;
   }
 
-  #touchChanged(old: Relationship | undefined, r: Relationship): void {
-    if (old === undefined || !sameEdge(old, r)) this.#touchRel(r);
-  }
-
-  #touch(region: string | undefined): void {
-    this.#topologyChanged = true;
-    this.#regions.add(region ?? "");
-  }
-
-  #touchRel(r: Relationship): void {
-    this.#topologyChanged = true;
-    const from = this.#nodes.get(r.fromId);
-    const to = this.#nodes.get(r.toId);
-    if (from !== undefined && to !== undefined && from.region === to.region) this.#touch(from.region);
+  #touchRel(key: string, r: Relationship): void {
+    const old = this.#rels.get(key);
+    if (old === undefined || !sameEdge(old, r)) this.#topologyChanged = true;
   }
 
   #isOwn(flowId: string | undefined): boolean {

@@ -27,6 +27,8 @@ describe("parseRevisions", () => {
     for (const bad of [null, 4, {}, { ...region, state: "gone" }, { ...region, region: 1 }, { ...region, applied: "1" }]) {
       expect(parseRevisions({ revisions: [{ ...good, regions: [bad, region] }] })[0]?.regions).toHaveLength(1);
     }
+    const [kept] = parseRevisions({ revisions: [{ ...good, regions: [{ ...region, was: "gone", appliedAt: "1", endedAt: null, overtakenBy: 1 }] }] })[0]?.regions ?? [];
+    for (const field of ["was", "appliedAt", "endedAt", "overtakenBy"]) expect(kept).not.toHaveProperty(field);
     expect(parseRevisions({ revisions: [{ ...good, regions: 4, commitUrl: "javascript:alert(1)", rollouts: [4, "x"] }] })[0]).toMatchObject({ regions: [], rollouts: ["x"] });
     expect(parseRevisions({ revisions: [{ ...good, commitUrl: "javascript:alert(1)" }] })[0]).not.toHaveProperty("commitUrl");
     for (const bad of [null, 4, [], {}, { revisions: 4 }]) expect(parseRevisions(bad)).toEqual([]);

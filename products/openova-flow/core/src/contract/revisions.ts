@@ -87,9 +87,13 @@ function readRegion(value: unknown): readonly RevisionRegion[] {
   const g = value as Partial<RevisionRegion> | null;
   if (typeof g !== "object" || g === null || !isTextOf(g, ["region", "sourceId"]) || !isState(g.state)) return [];
   if (!isNumberOf(g, ["firstSeenAt", "applied", "of", "changed", "ready", "failed"])) return [];
+  const { was, appliedAt, endedAt, overtakenBy, ...rest } = g as RevisionRegion;
   return [
     {
-      ...(g as RevisionRegion),
+      ...rest,
+      ...(isState(was) ? { was } : {}),
+      ...numbers({ appliedAt, endedAt }),
+      ...texts({ overtakenBy }),
       kustomizations: ids(g.kustomizations),
       releases: ids(g.releases),
       rootCauses: ids(g.rootCauses),
@@ -108,4 +112,9 @@ const ids = (value: unknown): readonly string[] => (Array.isArray(value) ? value
 /** The values that are strings. */
 function texts<K extends string>(values: Record<K, unknown>): { readonly [key in K]?: string } {
   return Object.fromEntries(Object.entries(values).filter(([, v]) => typeof v === "string")) as { readonly [key in K]?: string };
+}
+
+/** The values that are numbers. */
+function numbers<K extends string>(values: Record<K, unknown>): { readonly [key in K]?: number } {
+  return Object.fromEntries(Object.entries(values).filter(([, v]) => typeof v === "number")) as { readonly [key in K]?: number };
 }

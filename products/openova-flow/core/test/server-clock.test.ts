@@ -60,6 +60,20 @@ describe("a viewer with a wrong clock", () => {
     expect(resultsOf(all.flows?.get("F") as FlowState, all.now())).toEqual(resultsOf(state, now));
   });
 
+  it("follows the clock of the server that it reconnects to", () => {
+    const one = new FlowStore({ flowId: "F", now: () => now });
+    const all = new FleetStore(() => now);
+    for (const at of [now + 30_000, now]) {
+      for (const store of [one, all]) {
+        store.setConnection({ kind: "reconnecting", since: now, attempt: 1, nextAttemptAt: now, reason: "" });
+        store.setConnection({ kind: "live", since: now });
+      }
+      one.receive({ type: "heartbeat", seq: 1, at, incarnation: "i" });
+      all.receive({ type: "heartbeat", seq: 1, at });
+      expect([one.now(), all.now()]).toEqual([at, at]);
+    }
+  });
+
   it.each([HOUR, -HOUR])("gets the same results after its clock was changed by %i ms", (off) => {
     let viewer = now;
     const store = new FlowStore({ flowId: "F", now: () => viewer });

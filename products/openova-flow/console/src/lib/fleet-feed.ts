@@ -64,7 +64,9 @@ export class FleetFeed {
         options.onEvent(event);
         if (event.type === "flows") void this.#loadList();
       },
-      onState: ({ kind }) => {
+      onState: (state) => {
+        options.store.setConnection(state);
+        const { kind } = state;
         if (kind === "live") this.#stopPolling();
         else if (kind !== "closed") this.#startPolling();
       },

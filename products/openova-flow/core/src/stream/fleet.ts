@@ -1,10 +1,11 @@
 import type { ManyEvent } from "./many.js";
 import { ServerClock } from "./server-clock.js";
+import type { ConnectionState } from "./sse.js";
 import { NO_REGIONS, type Regions } from "../contract/regions.js";
 import { emptyState, fold, withRegions, type FlowState } from "../fold/state.js";
 
 /**
- * All flows of one stream. Feed it from `connectMany`. A new incarnation by itself changes only the claims of a flow: its snapshot always
+ * All flows of one stream. Feed it from `connectMany`, with its states too. A new incarnation by itself changes only the claims of a flow: its snapshot always
  * comes too, sometimes before.
  */
 export class FleetStore {
@@ -33,6 +34,11 @@ export class FleetStore {
   /** The time by the server's clock, in Unix milliseconds. */
   now(): number {
     return this.#server.now();
+  }
+
+  /** Call it on each state of the connection: a new one may be to another server, with another clock. */
+  setConnection({ kind }: ConnectionState): void {
+    if (kind === "live") this.#server.doubt();
   }
 
   /** Ids of the flows that were added, changed or removed since the last call. */

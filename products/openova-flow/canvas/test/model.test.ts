@@ -156,6 +156,22 @@ describe("Model", () => {
     expect(h.scenes[2]!.groups).toEqual([]);
   });
 
+  test("draws a node whose id looks like that of a namespace's frame", async () => {
+    const h = harness();
+    const id = "\u0000namespace\u0000r\u0000web";
+    const of = (id: string, region: string): FlowNode => ({ id, flowId: "f", label: id, region, status: "succeeded", meta: { namespace: "web" } });
+    void h.model.group(true);
+    await laid(h, h.model.apply(foldAll(emptyState("f"), [
+      { type: "upsert-nodes", nodes: [of("r/api", "r"), of(id, "other"), of("other/x", "other")] },
+      { type: "upsert-rels", relationships: [{ fromId: "other/x", toId: id, type: "contains" }] },
+    ])));
+    const scene = h.scenes[0]!;
+    const frame = (at: string) => scene.groups.find((g) => g.id === at);
+    expect(scene.groups.map((g) => g.label).sort()).toEqual([id, "web"].sort());
+    expect(scene.regions[frame(id)!.region]!.name).toBe("other");
+    expect(hitAt({ scene, camera: { x: 0, y: 0, k: 1 } } as View, frame(id)!.x + 2, frame(id)!.y + 2)).not.toBeNull();
+  });
+
   describe("a source", () => {
     const SOURCE = "hz-fsn-1/GitRepository/flux-system/fleet";
     const source = (state: "ready" | "broken", then: readonly object[] = []): FlowNode => ({

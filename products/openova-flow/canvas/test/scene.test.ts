@@ -193,6 +193,26 @@ describe("Scene", () => {
     expect([...kinds].toSorted()).toEqual(["corner", "legend", "strip"]);
   });
 
+  test("titles are planned again after the font has changed", () => {
+    const state = stateOf(fleet({ regions: 9, perRegion: 40 }));
+    const plan = (scene: Scene, text: TextFitter) => scene.regions.map((region) => planTitle(viewOf(scene, 0.3), region, text));
+    const scene = sceneOf(state);
+    const [narrow, wide] = [new TextFitter(() => 0.2), new TextFitter(() => 3)];
+    expect(plan(scene, narrow)).not.toEqual(plan(sceneOf(state), wide));
+    expect(plan(scene, wide)).toEqual(plan(sceneOf(state), wide));
+  });
+
+  test("the id of a node cannot be that of a node of another flow", () => {
+    const id = "\u0000r1\u0000infra\u0000vpc";
+    const scene = sceneOf(stateOf({
+      ...small([{ id: "a", region: "r1" }, { id, label: "mine", region: "r2" }]),
+      relationships: [{ fromId: "vpc", fromFlowId: "infra", toId: "a", type: "finish-to-start" }],
+    }));
+    expect(scene.count).toBe(3);
+    const i = scene.index.get(id)!;
+    expect([scene.regions[scene.region[i]!]!.name, scene.labels[i], STATES[scene.state[i]!]]).toEqual(["r2", "mine", "ready"]);
+  });
+
   test("an empty flow is an empty scene", () => {
     const scene = sceneOf(stateOf(small([])));
     expect(scene.count).toBe(0);

@@ -47,14 +47,6 @@ describe("fitting text", () => {
     for (let k = 0; k < 50; k++) t.fit(`banana ${k % 3}`, 1000, 10, 600);
     expect(measured.toSorted()).toEqual([..." 012abn…"].map((c) => `${c}600`).toSorted());
   });
-  test("after clear the widths of the new font are used", () => {
-    let w = 0.5;
-    const t = new TextFitter(() => w);
-    expect(t.fit("abcd", 20, 10)).toBe("abcd");
-    w = 1;
-    t.clear();
-    expect(t.fit("abcd", 20, 10)).toBe("a…");
-  });
   test("the cache is bounded", () => {
     const t = new TextFitter(() => 0.5, 16);
     for (let k = 0; k < 100; k++) expect(t.fit(`name-${k}`, 1000, 10)).toBe(`name-${k}`);

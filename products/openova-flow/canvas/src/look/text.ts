@@ -4,7 +4,7 @@ export type MeasureChar = (char: string, weight: number) => number;
 const ellipsis = "…";
 
 /**
- * Fits text into widths without having the browser measure every string: it adds up cached widths of single characters. Kerning is ignored,
+ * Fits text of one font into widths without having the browser measure every string: it adds up cached widths of single characters. Kerning is ignored,
  * so widths are approximate.
  */
 export class TextFitter {
@@ -16,12 +16,6 @@ export class TextFitter {
   constructor(measure: MeasureChar, limit = 8192) {
     this.#measure = measure;
     this.#limit = limit;
-  }
-
-  /** Forgets everything, for when the font has changed. */
-  clear(): void {
-    this.#chars.clear();
-    this.#fits.clear();
   }
 
   /** The width of the text in pixels, at a font size in pixels and a weight. */

@@ -102,12 +102,12 @@ function corner(region: SceneRegion, k: number, text: TextFitter): number | unde
   return found === undefined ? undefined : found[0] * k - 2;
 }
 
-const fits = new WeakMap<Scene, { readonly k: number; readonly all: boolean }>();
+const fits = new WeakMap<Scene, { readonly k: number; readonly text: TextFitter; readonly all: boolean }>();
 
 /** Whether all titles fit into their corners. Otherwise none is drawn there, so that lanes look alike. */
 function cornersFit({ scene, camera: { k } }: View, text: TextFitter): boolean {
   let known = fits.get(scene);
-  if (known?.k !== k) fits.set(scene, (known = { k, all: scene.regions.every((r) => r.label === "" || corner(r, k, text) !== undefined) }));
+  if (known?.k !== k || known.text !== text) fits.set(scene, (known = { k, text, all: scene.regions.every((r) => r.label === "" || corner(r, k, text) !== undefined) }));
   return known.all;
 }
 
@@ -278,18 +278,18 @@ const countGap = 8;
 const countOf = (r: SceneRegion): string => `${r.counts[ready]!}/${r.total}`;
 const countSize = (plan: TilePlan): number => Math.max(9, plan.name - 1.5);
 
-const tiles = new WeakMap<Scene, { readonly k: number; readonly have: TileParts }>();
+const tiles = new WeakMap<Scene, { readonly k: number; readonly text: TextFitter; readonly have: TileParts }>();
 
 /** The parts of all tiles at the current scale. All tiles look alike: a part is shown if nine in ten have room for it. */
 function tilePartsOf({ scene, camera: { k } }: View, text: TextFitter): TileParts {
   let known = tiles.get(scene);
-  if (known?.k !== k) {
+  if (known?.k !== k || known.text !== text) {
     const all = scene.regions.filter((r) => isTile(r, k));
     const most = (fits: (plan: TilePlan, r: SceneRegion) => boolean): boolean =>
       10 * all.filter((r) => fits(planTile({ x: 0, y: 0, w: r.w * k, h: r.h * k }), r)).length >= 9 * all.length;
     const name = most((p, r) => p.name > 0 && text.width(r.label, p.name, 600) <= p.bar.w);
     const count = name && most((p, r) => text.width(r.label, p.name, 600) + text.width(countOf(r), countSize(p), 400) + countGap <= p.bar.w);
-    tiles.set(scene, (known = { k, have: { name, count, states: name && most((p) => p.states > 0) } }));
+    tiles.set(scene, (known = { k, text, have: { name, count, states: name && most((p) => p.states > 0) } }));
   }
   return known.have;
 }

@@ -31,6 +31,15 @@ const moveMs = 420;
 
 const notPointed: Pointed = { selected: -1, hovered: -1, selectedFrame: undefined, hoveredFrame: undefined, focused: false };
 
+function textIn(family: string): TextFitter {
+  const probe = document.createElement("canvas").getContext("2d");
+  return new TextFitter((char, weight) => {
+    if (probe === null) return 0.6;
+    probe.font = `${weight} 100px ${family}`;
+    return probe.measureText(char).width / 100;
+  });
+}
+
 /**
  * Draws a scene on stacked canvases, only when something asks for it and only the layers that changed. Between `start` and `stop` it may
  * hold one animation frame and one timer; after `stop` it holds none.
@@ -38,7 +47,7 @@ const notPointed: Pointed = { selected: -1, hovered: -1, selectedFrame: undefine
 export class Renderer {
   readonly #layers: Layers;
   readonly #hooks: RendererHooks;
-  readonly text: TextFitter;
+  #text: TextFitter;
   #pens: Pens | null = null;
   /** The minimap; loaded once a part of the flow is out of view. */
   #map: MapLayer | null = null;
@@ -70,12 +79,7 @@ export class Renderer {
   constructor(layers: Layers, hooks: RendererHooks) {
     this.#layers = layers;
     this.#hooks = hooks;
-    const probe = document.createElement("canvas").getContext("2d");
-    this.text = new TextFitter((char, weight) => {
-      if (probe === null) return 0.6;
-      probe.font = `${weight} 100px ${this.#family}`;
-      return probe.measureText(char).width / 100;
-    });
+    this.#text = textIn(this.#family);
   }
 
   get scene(): Scene | null { return this.#scene; }
@@ -87,6 +91,7 @@ export class Renderer {
   get level(): Level { return this.#level; }
   get theme(): Theme | undefined { return this.#theme; }
   get family(): string { return this.#family; }
+  get text(): TextFitter { return this.#text; }
 
   start(): void {
     this.#running = true;
@@ -120,7 +125,7 @@ export class Renderer {
 
   setTheme(theme: Theme, family: string): void {
     this.#theme = theme;
-    if (family !== this.#family) this.text.clear();
+    if (family !== this.#family) this.#text = textIn(family);
     this.#family = family;
     this.#makePens();
   }
@@ -140,7 +145,7 @@ export class Renderer {
   #makePens(): void {
     if (this.#theme === undefined) return;
     this.#map?.forget();
-    this.#pens = pensOf(this.#layers, { dpr: this.#dpr, theme: this.#theme, text: this.text, family: this.#family });
+    this.#pens = pensOf(this.#layers, { dpr: this.#dpr, theme: this.#theme, text: this.#text, family: this.#family });
     this.#redraw(EVERYTHING);
   }
 

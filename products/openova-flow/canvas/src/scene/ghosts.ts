@@ -11,9 +11,12 @@ export interface Ghost {
   readonly nodeId: string;
 }
 
-/** The id of the ghost for a node of another flow. It starts with a byte that ids of Flux objects do not contain. */
+/** A string that no id of a flow contains, since the server rejects unpaired surrogates. Ids that start with it sort first. */
+export const FOREIGN = "\u0000\ud800";
+
+/** The id of the ghost for a node of another flow. */
 export function externalId(region: string | undefined, flowId: string, nodeId: string): string {
-  return `\u0000${region ?? ""}\u0000${flowId}\u0000${nodeId}`;
+  return ["", "external", region ?? "", flowId, nodeId].join(FOREIGN);
 }
 
 export interface WithGhosts {

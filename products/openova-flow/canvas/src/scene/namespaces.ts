@@ -1,7 +1,8 @@
 import { buildGraph, fold, metaOf, type FlowGraph, type FlowMessage, type FlowNode, type Relationship } from "@openova/flow-core";
+import { FOREIGN } from "./ghosts.js";
 
 /** Prefix of the ids of namespace frames. They sort before the ids of regions, so that the layout takes the frame as parent and not the region. */
-const PREFIX = "\u0000namespace\u0000";
+const PREFIX = `${FOREIGN}namespace${FOREIGN}`;
 
 export const isNamespace = (id: string): boolean => id.startsWith(PREFIX);
 
@@ -12,7 +13,7 @@ export function inNamespaces(graph: FlowGraph): FlowGraph {
     const { region } = node, { namespace } = metaOf(node);
     const parent = graph.nodes.get(graph.parent.get(fromId) ?? "");
     if (namespace === undefined || graph.isContainer(fromId) || (parent !== undefined && metaOf(parent).kind !== "Region")) continue;
-    const id = `${PREFIX}${region ?? ""}\u0000${namespace}`;
+    const id = `${PREFIX}${region ?? ""}${FOREIGN}${namespace}`;
     // Auxiliary, so that a release with the same name keeps its short name.
     frames.set(id, { id, flowId: graph.flowId, label: namespace, status: "succeeded", meta: { auxiliary: true }, ...(region === undefined ? {} : { region }) });
     relationships.push({ fromId, toId: id, type: "contains" });

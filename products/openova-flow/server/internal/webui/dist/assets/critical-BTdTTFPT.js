@@ -1,0 +1,1 @@
+export{t as criticalPath}from"./critical-CL4fkX6B.js";

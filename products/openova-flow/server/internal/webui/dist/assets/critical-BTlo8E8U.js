@@ -1,1 +1,0 @@
-export{t as criticalPath}from"./critical-CkJ1klt2.js";

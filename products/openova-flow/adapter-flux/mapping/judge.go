@@ -329,8 +329,8 @@ func (f *facts) waiting() judgement {
 	return j
 }
 
-// plainlyWaits reports whether a routine reconciliation of a dependency may be the only reason of the wait.
-func (f *facts) plainlyWaits() bool {
+// mayWaitForRoutine reports whether a routine reconciliation of a dependency may be the only reason of the wait.
+func (f *facts) mayWaitForRoutine() bool {
 	return f.routine && f.ready.reason == "DependencyNotReady" && strings.HasSuffix(f.ready.message, "is not ready")
 }
 

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 	"time"
@@ -72,11 +73,12 @@ func (c Config) members(o object) []string {
 	return union(ids, nil)
 }
 
-// healthChecks returns the ids in spec.healthChecks that are nodes, and the names of the other objects.
+// healthChecks returns the ids in spec.healthChecks that are nodes, and the names of the other objects. apiVersion is optional.
 func (c Config) healthChecks(o object) (ids, others []string) {
 	for _, item := range o.spec.list("healthChecks") {
-		k := o.reference(item)
-		if k.kind == kindHelmRelease || k.kind == kindKustomization {
+		m, _ := item.(map[string]any)
+		k, version := o.reference(item), fields(m).string("apiVersion")
+		if (k.kind == kindHelmRelease || k.kind == kindKustomization) && (version == "" || Maps(version, k.kind)) {
 			ids = append(ids, c.id(k))
 		} else if k.name != "" {
 			others = append(others, k.kind+" "+k.namespace+"/"+k.name)
@@ -109,7 +111,7 @@ var unhealthy = regexp.MustCompile(`\b(HelmRelease|Kustomization)/([\w.-]+)/([\w
 // kustomizationEvidence returns the evidence of runs in a Kustomization: from Ready and status.history. The newest entry of the history has the time of the
 // first reconciliation of this revision with this result. Controllers before Flux 2.7 write no history.
 func kustomizationEvidence(o object, ready condition, status string) evidence {
-	e := evidence{stalled: o.stalled(), since: ready.since, gen: generationOf(o, ready)}
+	e := evidence{stalled: o.stalled(), since: ready.since, gen: cmp.Or(ready.generation, o.generation)}
 	switch {
 	case !o.deletedAt.IsZero():
 	case status == flow.StatusSucceeded:

@@ -28,6 +28,16 @@ func TestKustomization_HealthChecksAreEdges(t *testing.T) {
 	wantEdges(t, w.edges(), "fsn1/app finish-to-finish fsn1/Kustomization/flux-system/apps", "fsn1/Kustomization/flux-system/infra finish-to-start fsn1/Kustomization/flux-system/apps")
 }
 
+// TestKustomization_HealthChecksOfOtherGroupsAreNoEdges: other API groups have kinds with the same names.
+func TestKustomization_HealthChecksOfOtherGroupsAreNoEdges(t *testing.T) {
+	w := newWorld(t)
+	check := func(version, kind string) map[string]any {
+		return map[string]any{"apiVersion": version, "kind": kind, "name": kind}
+	}
+	w.put(set(kustomization(t, 1, "", ""), []any{check("helm.toolkit.fluxcd.io/v2", "HelmRelease"), check("example.com/v1", "HelmRelease"), check("kustomize.config.k8s.io/v1", "Kustomization")}, "spec", "healthChecks"))
+	wantEdges(t, w.edges(), "fsn1/HelmRelease finish-to-finish fsn1/Kustomization/flux-system/apps")
+}
+
 // TestKustomization_InventoryOmitsOtherGroups: other API groups have kinds with the same names.
 func TestKustomization_InventoryOmitsOtherGroups(t *testing.T) {
 	w := newWorld(t)

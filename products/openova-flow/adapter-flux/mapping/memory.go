@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
@@ -44,21 +45,13 @@ func (f *facts) remember(past *facts, at flow.Time) {
 func (f *facts) wasReady(past *entry) bool {
 	f.readyGeneration, f.readyRevision = past.facts.readyGeneration, past.facts.readyRevision
 	if f.ready.status == "True" {
-		f.readyGeneration, f.readyRevision = f.conditionGeneration(f.ready), f.current()
+		f.readyGeneration, f.readyRevision = cmp.Or(f.ready.generation, f.generation), f.current()
 		return false
 	}
-	if f.released.status == "True" && f.conditionGeneration(f.released) == f.generation && f.readyGeneration == 0 {
+	if f.released.status == "True" && cmp.Or(f.released.generation, f.generation) == f.generation && f.readyGeneration == 0 {
 		f.readyGeneration, f.readyRevision = f.generation, f.current() // it has been Ready, though no version with Ready=True was seen
 	}
 	return f.readyGeneration != 0 && f.readyGeneration == f.generation && f.readyRevision == f.current() && f.stalled.status != "True"
-}
-
-// conditionGeneration returns the generation that a condition is about.
-func (f *facts) conditionGeneration(c condition) int64 {
-	if c.generation != 0 {
-		return c.generation
-	}
-	return f.generation
 }
 
 // ahead returns the revision of the source, or of the chart, that a ready object has not applied; empty if there is none, or it is unknown.
@@ -94,7 +87,7 @@ func (f *facts) ahead() string {
 
 // setFailure sets the failure: a new one or, during a retry, the earlier one of the same generation and revision.
 func (f *facts) setFailure(before failure) {
-	generation := f.conditionGeneration(f.ready)
+	generation := cmp.Or(f.ready.generation, f.generation)
 	if before.generation != generation || before.revision != f.attempted && f.attempted != "" && before.revision != "" {
 		before = failure{}
 	}

@@ -79,7 +79,7 @@ func (f fields) time(name string) flow.Time {
 type condition struct {
 	status, reason, message string
 	since                   flow.Time // lastTransitionTime
-	generation              int64     // observedGeneration, 0 when it is absent
+	generation              int64     // observedGeneration; 0 if it is absent: the condition is about the object's generation
 }
 
 type conditions map[string]condition

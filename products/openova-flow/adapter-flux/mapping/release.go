@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
@@ -66,7 +67,7 @@ func releaseEvidence(o object, status string) evidence {
 	past := history(o)
 	e := evidence{
 		stalled: o.stalled(), since: ready.since,
-		gen: generationOf(o, ready),
+		gen: cmp.Or(ready.generation, o.generation),
 	}
 	attempted, known := o.status.int("lastAttemptedGeneration")
 	if !known || attempted == e.gen { // otherwise the counters are of an earlier generation
@@ -110,14 +111,6 @@ func releasePhase(o object) phase {
 		return acting
 	}
 	return idle
-}
-
-// generationOf returns the generation that the Ready condition is about.
-func generationOf(o object, ready condition) int64 {
-	if ready.generation != 0 {
-		return ready.generation
-	}
-	return o.generation
 }
 
 // workBegan returns when the newest action began, and whether that time is exact. During the action Ready has it. In the event that ends the action,

@@ -69,7 +69,7 @@ func (f *facts) namedNeeds() []string {
 }
 
 func (f *facts) readyWhile() []string {
-	if !f.waits() || !f.plainlyWaits() {
+	if !f.waits() || !f.mayWaitForRoutine() {
 		return nil
 	}
 	return f.deps

@@ -144,7 +144,7 @@ e2e-tools: ## build the tools for e2e and infra into the user's cache, or OPENOV
 
 e2e: $(WEB)/node_modules/.package-lock.json ## run the end-to-end tests on two real API servers, and one of them in Chromium too
 	scripts/chromium.sh
-	cd test/e2e && $(GO) test ./truth ./plane && $(GO) test -count=1 -timeout 20m
+	cd test/e2e && $(GO) test ./conductor ./truth ./plane && $(GO) test -count=1 -timeout 20m
 	cd test/install/live && $(GO) test -count=1 -timeout 20m ./...
 
 latency: e2e-tools $(WEB)/node_modules/.package-lock.json ## measure how long a change takes from a real API server to a subscriber and to a canvas in Chromium, beside a watch

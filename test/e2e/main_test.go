@@ -87,10 +87,12 @@ func prepare(ctx context.Context) error {
 	}
 	wg.Wait()
 	for i, name := range regionNames {
-		if errs[i] != nil {
-			return errs[i]
+		if started[i] != nil { // run stops it, also if the other one failed to start
+			planes[name] = started[i]
 		}
-		planes[name] = started[i]
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	line("up", "two control planes", time.Since(began))
 	return nil
@@ -109,6 +111,7 @@ func buildPrograms() error {
 	return nil
 }
 
+// startPlane starts a control plane with the tests' objects. If it returns one with an error, that one runs.
 func startPlane(ctx context.Context, name string) (*plane.Plane, error) {
 	p, err := plane.New(ctx, kit, filepath.Join(work, name), filepath.Join(logs, name))
 	if err != nil {
@@ -119,14 +122,14 @@ func startPlane(ctx context.Context, name string) (*plane.Plane, error) {
 		_, err := admin.Do(ctx, "POST", plane.Path("Namespace", "", ""), plane.JSON,
 			plane.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": plane.Object{"name": ns}})
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return p, fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	if err := installCRDs(ctx, p); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return p, fmt.Errorf("%s: %w", name, err)
 	}
 	if err := established(ctx, p); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return p, fmt.Errorf("%s: %w", name, err)
 	}
 	return p, grant(ctx, name, p)
 }

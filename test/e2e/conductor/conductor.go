@@ -141,7 +141,7 @@ func (c *Conductor) Apply(ctx context.Context, e Event) error {
 			return err
 		}
 	}
-	if deleting && at(before, "metadata", "deletionTimestamp") == nil {
+	if deleting && (!exists || at(before, "metadata", "deletionTimestamp") == nil) {
 		if err := c.write(ctx, http.MethodDelete, path, "", nil); err != nil {
 			return err
 		}

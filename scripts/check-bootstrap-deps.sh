@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares the bootstrap kit with scripts/expected-bootstrap-deps.yaml. Needs only Go; works from any directory.
 #   check-bootstrap-deps.sh [--kit-dir DIR] [--expected FILE] [--json]
-# Exit code: 0 fine, 1 drift, 2 cycle, 3 unreadable input.
+# Exit code: 0 fine, 1 drift, 2 cycle, 3 invalid arguments or input, or the check can't be built.
 set -euo pipefail
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 work=$(mktemp -d)

@@ -37,6 +37,9 @@ const recordings = "../../adapter-flux/testdata/recordings/"
 // quiet is how long a rollout must be idle until it counts as ended, plus the time until its notice is sent.
 const quiet = 85 * time.Second
 
+// replays is longer than the longest replay takes at the default speed: 67 s.
+const replays = 75 * time.Second
+
 // rig has the services of one relay, and the relay's arguments and log.
 type rig struct {
 	hook   *standin.Webhook
@@ -161,7 +164,7 @@ func TestRelay_KillsLoseAndRepeatNoNotice(t *testing.T) {
 		victim = start(t, killed.log, nil, relay, killed.args...)
 	}
 	t.Logf("%d kills in %v", *kills, time.Since(began).Round(time.Second))
-	time.Sleep(max(15*time.Second, quiet+75*time.Second-time.Since(began)))
+	time.Sleep(max(15*time.Second, quiet+replays-time.Since(began)))
 	compare(t, steady, killed)
 }
 

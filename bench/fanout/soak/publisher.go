@@ -71,7 +71,7 @@ func (p *publisher) publish(ctx context.Context, rate int) error {
 func (p *publisher) node() string {
 	i := p.rand.IntN(nodesOfAFlow)
 	status := []string{"pending", "running", "succeeded", "failed"}[p.rand.IntN(4)]
-	return fmt.Sprintf(`{"id":"r%d/n%d","flowId":%q,"label":"n%[2]d","status":%q,"region":"r%[1]d","startedAt":%d,"meta":{"x":"%s"}}`,
+	return fmt.Sprintf(`{"id":"r%d/n%d","flowId":%q,"label":"n%[2]d","status":%[4]q,"region":"r%[1]d","startedAt":%[5]d,"meta":{"x":"%[6]s"}}`,
 		i%3, i, p.flowID, status, time.Now().UnixMilli(), strings.Repeat("x", p.rand.IntN(200)))
 }
 
@@ -125,13 +125,23 @@ func (p *publisher) post(lines []string) error {
 				return err
 			}
 			p.n++
-		case 0, http.StatusServiceUnavailable, http.StatusTooManyRequests:
-			p.run.stats.repeated.Add(1)
-			time.Sleep(50 * time.Millisecond)
 		default:
-			return fmt.Errorf("POST: %d %s", status, text)
+			if !p.again(status) {
+				return fmt.Errorf("POST: %d %s", status, text)
+			}
 		}
 	}
+}
+
+// again reports whether a request may succeed later: it got no answer, or the server is starting, stopping or at a limit. If so, it waits.
+func (p *publisher) again(status int) bool {
+	switch status {
+	case 0, http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		p.run.stats.repeated.Add(1)
+		time.Sleep(50 * time.Millisecond)
+		return true
+	}
+	return false
 }
 
 func (p *publisher) apply(lines []string) error {
@@ -151,7 +161,7 @@ func (p *publisher) resync(incarnation string) error {
 	p.run.stats.resynced.Add(1)
 	want, kills := p.state.Snapshot().JSON(), p.run.kills.Load()
 	status, _, text := p.send(http.MethodGet, "/snapshot", nil)
-	if status == 0 { // the server restarts again: the next POST finds out
+	if p.again(status) { // the next POST finds out whether the server has restarted again
 		return nil
 	}
 	if kills == p.resent && (status != http.StatusOK || text != want) && (status != http.StatusNotFound || p.state.NodeCount() > 0) {
@@ -174,10 +184,10 @@ func (p *publisher) resync(incarnation string) error {
 			return nil
 		case http.StatusPreconditionFailed: // the server has restarted again
 			return p.resync(incarnation)
-		case 0:
-			time.Sleep(50 * time.Millisecond)
 		default:
-			return fmt.Errorf("POST of the snapshot: %d %s", status, text)
+			if !p.again(status) {
+				return fmt.Errorf("POST of the snapshot: %d %s", status, text)
+			}
 		}
 	}
 }
@@ -212,12 +222,10 @@ func (p *publisher) deleteRegion(region string) error {
 func (p *publisher) remove(path string) error {
 	for {
 		status, _, text := p.send(http.MethodDelete, path, nil)
-		switch status {
-		case http.StatusNoContent:
+		if status == http.StatusNoContent {
 			return nil
-		case 0:
-			time.Sleep(50 * time.Millisecond)
-		default:
+		}
+		if !p.again(status) {
 			return fmt.Errorf("DELETE of %q: %d %s", path, status, text)
 		}
 	}

@@ -216,7 +216,7 @@ func (r *run) awaitIdle(goroutines int64) error {
 
 func (r *run) report() {
 	s := &r.stats
-	fmt.Fprintf(r.Log, "posted: %d messages (%d POSTs repeated, %d resyncs after restarts); deleted: %d flows, %d regions; restarts: %d\n",
+	fmt.Fprintf(r.Log, "posted: %d messages (%d requests repeated, %d resyncs after restarts); deleted: %d flows, %d regions; restarts: %d\n",
 		s.messages.Load(), s.repeated.Load(), s.resynced.Load(), s.deleted.Load(), s.regionsDeleted.Load(), s.restarts.Load())
 	fmt.Fprintf(r.Log, "subscribers: %d connections, %d stalls, %d left; %d frames folded; %d resumes without a snapshot, %d snapshots in place of messages or by resyncs; %d final states compared\n",
 		s.connections.Load(), s.stalls.Load(), s.left.Load(), s.delivered.Load(), s.resumes.Load(), s.snapshots.Load(), s.settled.Load())

@@ -37,7 +37,7 @@ func targets() []target {
 		atMost(1.4, path+": p99 at 20 a second to 1,000, compared with limit", "%.2f×", func(m *measured) (float64, bool) {
 			return m.ratio(latency, path, latency, limit, p99)
 		})
-		atMost(memory, path+": KiB of an idle subscriber, of 10,000", "%.1f", func(m *measured) (float64, bool) {
+		atMost(memory, path+": KiB of an idle subscriber", "%.1f", func(m *measured) (float64, bool) {
 			return m.median(idle, path, idleKiB(m.loads()[idle].Readers))
 		})
 		atMost(0, path+": snapshots in place of messages, 2,000 a second to 1,000 for 60 s", "%.0f", func(m *measured) (float64, bool) {

@@ -136,7 +136,7 @@ func (f *facts) terminating(c *clock) judgement {
 	}
 	if c.past(f.deletedAt, stuckDeletion) {
 		j.problem, j.gate, j.cause.class = true, "", "deletion-stuck"
-		j.cause.sentence = f.label + " has been going away for over five minutes"
+		j.cause.sentence = f.label + " is still being deleted after five minutes"
 		if len(f.finalizers) > 0 {
 			j.cause.sentence += ", held by " + strings.Join(f.finalizers, ", ")
 		}

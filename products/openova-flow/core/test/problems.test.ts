@@ -129,7 +129,7 @@ describe("problems", () => {
       ["held", "suspended"],
       ["dying", "terminating"],
     ]);
-    expect(problems(g, now)[2]?.sentence).toBe("dying has been going away for over five minutes.");
+    expect(problems(g, now)[2]?.sentence).toBe("dying is still being deleted after five minutes.");
   });
 
   it("shows seaweedfs and what it blocks in the middle of kit-fsn1", () => {

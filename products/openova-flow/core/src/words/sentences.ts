@@ -45,7 +45,7 @@ export const SENTENCES = {
       command: ["flux", "resume", "{flux}", "{object}", "-n", "{namespace}"]
     },
     terminating: {
-      sentence: "{name} has been going away for over five minutes."
+      sentence: "{name} is still being deleted after five minutes."
     }
   },
   kinds: {

@@ -1,1 +1,0 @@
-export{t as criticalPath}from"./critical-CL4fkX6B.js";

@@ -106,11 +106,12 @@ func agreesWithEncodingJSON(t *testing.T, m *flow.Message, data []byte) {
 	}
 }
 
-// FuzzBatch compares a batch with its lines: it is valid if all lines are, and otherwise the error has the number of the first
-// invalid line.
+// FuzzBatch compares a batch with its lines: blank lines are skipped, and it is valid if it has other lines and all of them are valid. The error
+// has the number of the first invalid line, 0 for a batch without messages.
 func FuzzBatch(f *testing.F) {
 	f.Add([]byte("{\"type\":\"delete-nodes\",\"ids\":[\"a\"]}\n\n{\"type\":\"x\"}"), 100)
 	f.Add([]byte("\r\n{\"type\":\"delete-nodes\",\"ids\":[\"a\"]}\r\n"), 10)
+	f.Add([]byte("{\"type\":\"delete-nodes\",\"ids\":[\"a\"]}\n{\"type\":\"delete-nodes\",\"ids\":[\"b\"]}"), 0)
 	f.Fuzz(func(t *testing.T, data []byte, limit int) {
 		limit = max(limit, 0)
 		got, err := flow.DecodeBatch("F", data, limit)
@@ -135,6 +136,9 @@ func FuzzBatch(f *testing.F) {
 				t.Fatalf("%v; line %d is invalid on its own", err, invalid)
 			}
 			return
+		}
+		if len(got) != len(want) {
+			t.Fatalf("%d messages, want %d", len(got), len(want))
 		}
 		for i, m := range got {
 			if m.JSON() != want[i] {

@@ -35,7 +35,7 @@ func (l *Log) listKey(flowID string) string { return l.keys(listKind) + tokenOf(
 // a purged key may come back with an earlier revision, but the last written revision wins.
 type checkpointList struct {
 	Checkpoints []checkpointRef `json:"checkpoints"`
-	Ended       uint64          `json:"ended,omitempty"` // the last entry that deleted the flow
+	Ended       uint64          `json:"ended,omitempty"` // the entry that deleted the flow when the list was last emptied
 	revision    uint64
 	created     time.Time
 }
@@ -147,8 +147,8 @@ func (k *checkpointer) list(ctx context.Context, flowID string) (list checkpoint
 	return list, err
 }
 
-// write writes a checkpoint and returns the list that is then current. It discards the checkpoint if the list has one that is as new, or if the flow was
-// deleted after it. Old checkpoints and entries that it cannot remove are no error.
+// write writes a checkpoint and returns the list that is then current. It discards the checkpoint if the list has one that is as new, or an Ended
+// that shows a later deletion. Old checkpoints and entries that it cannot remove are no error.
 func (k *checkpointer) write(ctx context.Context, c *record.Checkpoint, ref checkpointRef) (checkpointList, error) {
 	l := k.log
 	var data bytes.Buffer
@@ -199,8 +199,9 @@ func (k *checkpointer) write(ctx context.Context, c *record.Checkpoint, ref chec
 		for _, old := range removed {
 			err = errors.Join(err, k.purge(ctx, old.Data+">"))
 		}
-		// Entries before the last one of the oldest checkpoint are not needed. That one stays: while the stream has it, it has dropped nothing after it. The
-		// first checkpoint of an incarnation does not cover the ring, so the entries before it stay; dropEnded removes those of the incarnation before.
+		// Entries before the last one of the oldest checkpoint are not needed. That one stays: it shows that the stream has dropped no later entry of the
+		// flow. The first checkpoint of an incarnation does not cover the ring, so the entries before it stay; dropEnded removes those of the incarnation
+		// before.
 		if oldestBefore >= max(ref.First, 1) && list.oldest() != oldestBefore {
 			err = errors.Join(err, l.stream.Purge(ctx, jetstream.WithPurgeSubject(l.subjectOf(c.FlowID)), jetstream.WithPurgeSequence(list.Checkpoints[0].Last)))
 		}
@@ -216,8 +217,8 @@ func isConflict(err error) bool {
 	return errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
 }
 
-// add appends a checkpoint and returns those that it has removed from the list. It returns nil, and adds nothing, if the list has one that is as new, or if
-// the flow was deleted after ref. It removes those that neither the ring nor the checkpoint interval needs.
+// add appends a checkpoint and returns those that it has removed from the list. It returns nil, and adds nothing, if the list has one that is as new, or
+// an Ended that shows a later deletion. It removes those that neither the ring nor the checkpoint interval needs.
 func (c *checkpointList) add(ref checkpointRef, cfg Config) (removed []checkpointRef) {
 	removed = []checkpointRef{}
 	if c.newest() >= ref.Seq || ref.Seq <= c.Ended {
@@ -281,7 +282,7 @@ func (k *checkpointer) read(ctx context.Context, flowID string, ref checkpointRe
 		return nil, fmt.Errorf("read checkpoint %d of flow %s: %w: %w", ref.Seq, flowID, errUnreadable, err)
 	}
 	if len(s.Flows) != 1 || s.Flows[0].FlowID != flowID {
-		return nil, fmt.Errorf("read checkpoint %d of flow %s: %w: it contains another flow", ref.Seq, flowID, errUnreadable)
+		return nil, fmt.Errorf("read checkpoint %d of flow %s: %w: it must contain this flow and no other", ref.Seq, flowID, errUnreadable)
 	}
 	return s.Flows[0], nil
 }

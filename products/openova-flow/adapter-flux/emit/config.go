@@ -29,7 +29,7 @@ const (
 
 	checkPeriod   = 10 * time.Second // between two checks whether the server still has the flow
 	comparePeriod = 5 * time.Minute  // between two full comparisons
-	flushTime     = 5 * time.Second  // for the rest of the log, after Run's context has ended
+	flushTime     = 5 * time.Second  // for sending unconfirmed changes after Run's context has ended
 )
 
 // Source has the complete state of the region. State is called from the goroutine of Run, never under a lock of the Emitter. Its

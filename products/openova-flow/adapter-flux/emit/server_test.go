@@ -27,13 +27,13 @@ type backend interface {
 	restart() // loses everything
 }
 
-// backends are the servers of every scenario: one that implements the contract by hand, and the real one.
+// backends are the servers of every scenario: a fakeServer and the real one.
 var backends = map[string]func(limit serverLimits) backend{
 	"fake server": func(l serverLimits) backend { f := &fakeServer{limits: l}; f.restart(); return f },
 	"real server": func(l serverLimits) backend { r := &realServer{limits: l}; r.restart(); return r },
 }
 
-// serverLimits are the limits of a server; 0: the contract's.
+// serverLimits are the limits of a server; 0: the default of the real server, no limit of the fake one.
 type serverLimits struct{ message, batch, nodes int }
 
 func eachBackend(t *testing.T, limits serverLimits, f func(t *testing.T, b backend)) {
@@ -65,7 +65,7 @@ func (s *realServer) RoundTrip(req *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-// fakeServer implements the contract for one flow, F.
+// fakeServer implements POSTs, snapshots and the deletion of one flow, F, without claims.
 type fakeServer struct {
 	limits       serverLimits
 	mu           sync.Mutex
@@ -210,7 +210,7 @@ type wire struct {
 	backend
 	mu       sync.Mutex
 	posts    []posted
-	gets     int
+	checks   int                                         // answered GETs and PUTs
 	requests int                                         // in flight
 	faultOf  func(req *http.Request, body []byte) *fault // returns the fault of a request, nil if there is none
 }
@@ -282,7 +282,7 @@ func (w *wire) record(req *http.Request, body []byte, status int) {
 	if req.Method == http.MethodPost {
 		w.posts = append(w.posts, posted{at: time.Now(), header: req.Header.Clone(), body: string(body), status: status})
 	} else {
-		w.gets++
+		w.checks++
 	}
 }
 
@@ -309,7 +309,7 @@ func (w *wire) inFlight() bool {
 func (w *wire) checkCount() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.gets
+	return w.checks
 }
 
 // applied returns the POSTs that the server answered 200.
@@ -323,7 +323,7 @@ func (w *wire) applied() []posted {
 	return out
 }
 
-// statuses returns the successive statuses of a node in POSTs; "deleted" for its deletion.
+// statuses returns the successive statuses of a node in the applied POSTs; "deleted" for its deletion.
 func (w *wire) statuses(t *testing.T, id string) []string {
 	var out []string
 	for _, p := range w.applied() {

@@ -86,7 +86,7 @@ func (f *facts) awaitsController() bool {
 	switch {
 	case !f.deletedAt.IsZero():
 		return true
-	case f.suspended, f.static, f.failure.is(), f.stalled.status == "True":
+	case f.suspended, f.static, f.failure.exists(), f.stalled.status == "True":
 		return false
 	case f.ready.status == "True":
 		return f.outdated()

@@ -121,7 +121,7 @@ func (f *facts) state(c *clock) judgement {
 		return f.waiting()
 	case ready == "False" && !underWay[reason]:
 		return f.faulty(c)
-	case ready != "" && f.failure.is():
+	case ready != "" && f.failure.exists():
 		return f.retried(c)
 	case ready != "":
 		return f.working(c)

@@ -15,7 +15,7 @@ type failure struct {
 	revision        string
 }
 
-func (f failure) is() bool { return f.reason != "" }
+func (f failure) exists() bool { return f.reason != "" }
 
 // remember carries over facts of earlier versions of the object. at is when this version was seen.
 func (f *facts) remember(past *facts, at flow.Time) {
@@ -96,10 +96,10 @@ func (f *facts) setFailure(before failure) {
 	case ready.status == "True", ready.status == "", ready.reason == "DependencyNotReady":
 	case f.stalled.status == "True", ready.status == "False" && !underWay[ready.reason]:
 		f.failure = failure{before.since, ready.reason, ready.message, generation, f.attempted}
-		if !before.is() || f.attemptFailed(ready.reason) != f.attemptFailed(before.reason) { // an error before an attempt and a failed attempt are different failures
+		if !before.exists() || f.attemptFailed(ready.reason) != f.attemptFailed(before.reason) { // an error before an attempt and a failed attempt are different failures
 			f.failure.since = ready.since
 		}
-	case before.is() && !f.attemptFailed(before.reason) && f.beyondInput():
+	case before.exists() && !f.attemptFailed(before.reason) && f.beyondInput():
 	default:
 		f.failure = before
 	}
@@ -111,7 +111,7 @@ func (f *facts) beyondInput() bool {
 		strings.HasPrefix(f.reconciling.message, "Detecting drift")
 }
 
-// current returns the revision that the object is at.
+// current returns the last attempted revision of a release, and the last applied revision of another object.
 func (f *facts) current() string {
 	if f.kind == kindHelmRelease {
 		return f.attempted

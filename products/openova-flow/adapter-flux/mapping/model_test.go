@@ -48,7 +48,7 @@ func anyObject(t *testing.T, rng *rand.Rand) *unstructured.Unstructured {
 			labels["helm.toolkit.fluxcd.io/name"] = pick("a", "b")
 		}
 	default:
-		name := pick("chart", "odd") // of the generator, and of the only artifact that it may make
+		name := pick("chart", "odd") // an artifact has at most one generator, the one of its name
 		u = object(t, `{"apiVersion":"source.extensions.fluxcd.io/v1beta1","kind":"ArtifactGenerator","metadata":{"name":%q,"namespace":"flux-system","uid":"g"},"spec":{"artifacts":[{"name":%q}]}}`,
 			name, pick(name, "another"))
 	}

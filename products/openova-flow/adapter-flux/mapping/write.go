@@ -17,7 +17,7 @@ func (f *facts) write(m map[string]any) {
 	put(m, "readySince", f.readySince)
 	put(m, "changedSince", f.changedSince)
 	put(m, "behindSince", f.behindSince)
-	if f.failure.is() {
+	if f.failure.exists() {
 		failed := map[string]any{"reason": f.failure.reason}
 		put(failed, "since", f.failure.since)
 		put(failed, "message", clip(f.failure.message))

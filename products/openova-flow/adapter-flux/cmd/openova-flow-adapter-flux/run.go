@@ -122,7 +122,7 @@ func regionInfo(i watch.Info) mapping.RegionInfo {
 	return info
 }
 
-// describeGaps returns a sentence for each kind that is not watched, or a single one if Flux is not installed.
+// describeGaps returns a sentence for each gap, or a single one if Flux is not installed.
 func describeGaps(i watch.Info) []string {
 	var lines []string
 	absent := map[string]bool{}

@@ -33,7 +33,7 @@ func (b *Box) Len(channelName string) int {
 	return b.sizes[channelName].count
 }
 
-// Next returns the oldest delivery of a queue, nil if there is none. If the delivery is unreadable, it returns an Item that only has Seq, and an error.
+// Next returns the oldest delivery of a queue, nil if there is none. If the delivery is unreadable, it returns an Item of which only Seq is valid, and an error.
 func (b *Box) Next(channelName string) (*Item, error) {
 	var item *Item
 	err := b.db.View(func(tx *bbolt.Tx) error {

@@ -60,7 +60,7 @@ func (c *Collector) collect() (list []*measures, out leftOut) {
 	return list, out
 }
 
-// cut shortens a list so that total, the number of elements of all flows so far, stays within limit. It adds the rest of the list to total.
+// cut shortens a list so that total, the number of elements of all flows so far, stays within limit. It adds the number of kept elements to total.
 func cut[T any](list *[]T, total *int, limit int) (removed int) {
 	fits := min(len(*list), limit-*total)
 	removed = len(*list) - fits

@@ -10,7 +10,7 @@
 //   - A node is satisfied when no other node has to wait for it: it is ready, or suspended with gate `pass` and without the marks
 //     not-observed and old-revision.
 //   - A node is routine, and so ready, when its segment waits, and all of its `readyWhile`, at least one, exist and are satisfied.
-//     Nodes that need each other for that are not.
+//     Nodes that have each other in `readyWhile` are not.
 //   - The needs of a node are the nodes that it waits for: `needs`; without a judgement, those in waitingFor if the node waits, else the
 //     origins of the incoming relationships that block it. Relationships across flows, `contains`, `triggers`, those from auxiliary nodes, and
 //     those to a container or to a node that has succeeded block nothing.

@@ -65,14 +65,14 @@ func TestVerdict_LargeGraphs(t *testing.T) {
 			t.Errorf("%d problems", len(p))
 		}
 	})
-	t.Run("all waiting nodes blame all broken ones", func(t *testing.T) {
+	t.Run("all broken nodes are roots of each waiting node", func(t *testing.T) {
 		var nodes []flow.Node
 		var broken []string
 		for i := range 2000 {
 			broken = append(broken, fmt.Sprint("r1/b", i))
 			nodes = append(nodes, judgedNode(broken[i], `{"state":"broken","problem":true}`))
 		}
-		var all []string // together they need all nodes; the list of one node is limited
+		var all []string // nodes that together need all broken ones: a node has at most 256 needs
 		for i, part := range slices.Collect(slices.Chunk(broken, 250)) {
 			all = append(all, fmt.Sprint("r1/all", i))
 			nodes = append(nodes, judgedNode(all[i], `{"state":"waiting","needs":[`+needs(part...)+`]}`))

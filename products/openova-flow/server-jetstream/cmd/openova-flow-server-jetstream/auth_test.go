@@ -78,7 +78,7 @@ func (a *authority) issue(t *testing.T, name string) {
 	write(t, a.dir, name+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
 }
 
-// credentials returns the configuration of a NATS server with an operator and one account, and a user's credentials file.
+// credentials returns the configuration of a NATS server with an operator, and the credentials file of a user in its only account for users.
 func credentials(t *testing.T) (conf string, creds []byte) {
 	t.Helper()
 	pair := func(make func() (nkeys.KeyPair, error)) (nkeys.KeyPair, string) {
@@ -127,7 +127,7 @@ func TestRun_AuthenticatesToNATS(t *testing.T) {
 	ca.issue(t, "client")
 	in := func(name string) string { return filepath.Join(ca.dir, name) }
 	secret := write(t, ca.dir, "secret", []byte("s3cret!\n"))
-	operator, creds := credentials(t)
+	operatorConf, creds := credentials(t)
 	tls := fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q", in("server.crt"), in("server.key"), in("ca.crt"))
 	for name, tt := range map[string]struct {
 		conf string
@@ -136,7 +136,7 @@ func TestRun_AuthenticatesToNATS(t *testing.T) {
 		"user and password, over TLS": {tls + " }\nauthorization { user: flow, password: \"s3cret!\" }", []string{"--nats-user=flow", "--nats-password-file=" + secret, "--nats-ca-file=" + in("ca.crt")}},
 		"token":                       {"authorization { token: \"s3cret!\" }", []string{"--nats-token-file=" + secret}},
 		"certificate":                 {tls + ", verify: true }", []string{"--nats-ca-file=" + in("ca.crt"), "--nats-cert-file=" + in("client.crt"), "--nats-key-file=" + in("client.key")}},
-		"credentials":                 {operator, []string{"--nats-creds-file=" + write(t, ca.dir, "user.creds", creds)}},
+		"credentials":                 {operatorConf, []string{"--nats-creds-file=" + write(t, ca.dir, "user.creds", creds)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := natstest.StartWith(t, 1, tt.conf)

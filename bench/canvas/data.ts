@@ -8,7 +8,7 @@ export function snapshotOf(nodes: number): SnapshotMessage {
   return fleet({ regions: Math.max(1, Math.round(nodes / 60)), perRegion: 60 });
 }
 
-/** An endless, reproducible series of nodes with another status. */
+/** An endless, reproducible series of new versions of random nodes; regions are left out. */
 export function* changes(snapshot: SnapshotMessage): Generator<FlowNode, never> {
   const nodes = (snapshot.nodes ?? []).filter((n) => n.meta?.["kind"] !== "Region");
   const random = randomFrom(11);

@@ -20,7 +20,7 @@ import (
 
 const (
 	limit    = "limit"
-	floor    = "floor" // only on request, and only with idle readers
+	floor    = "floor" // only on request, and only for the scenario idle
 	plain    = "plain"
 	portable = "portable"
 	fast     = "fast"

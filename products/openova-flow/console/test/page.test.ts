@@ -138,7 +138,7 @@ describe("a flow", () => {
     expect(await header(page).innerText()).not.toMatch(/complete|all ready|100%/);
   });
 
-  it.each([3_600_000, -3_600_000])("shows states and ages by the server's clock if the viewer's is off by %i ms", async (off) => {
+  it.each([3_600_000, -3_600_000])("shows states and ages by the server's clock if the browser's is off by %i ms", async (off) => {
     const own = await ownServer();
     const now = Date.now();
     const broken = { state: "broken", problem: true, cause: { class: "overdue", sentence: "It takes too long." } };

@@ -40,20 +40,20 @@ function resultsOf(state: FlowState, at: number): unknown {
   };
 }
 
-describe("a viewer with a wrong clock", () => {
+describe("a page with a wrong clock", () => {
   it("would get other results by its own clock", () => {
     for (const off of [-HOUR, HOUR]) expect(resultsOf(state, now + off)).not.toEqual(resultsOf(state, now));
     expect(resultsOf(state, now)).toMatchObject({ rollout: { etaAt: now + 50_000 }, states: { faulty: "working", overdue: "broken", waiting: "waiting" } });
   });
 
   it.each([0, HOUR, -HOUR])("gets the same results if it is off by %i ms", (off) => {
-    const viewer = (): number => now + off;
-    const one = new FlowStore({ flowId: "F", now: viewer });
+    const local = (): number => now + off;
+    const one = new FlowStore({ flowId: "F", now: local });
     one.receive({ type: "heartbeat", seq: 1, at: now, incarnation: "i" });
     one.receive({ type: "message", seq: 1, message: snapshot });
     expect(resultsOf(one.state, one.now())).toEqual(resultsOf(state, now));
 
-    const all = new FleetStore(viewer);
+    const all = new FleetStore(local);
     all.receive({ type: "heartbeat", seq: 1, at: now });
     all.receive({ type: "flows", flows: new Map([["F", "i"]]) });
     all.receive({ type: "message", flowId: "F", seq: 1, message: snapshot });
@@ -75,10 +75,10 @@ describe("a viewer with a wrong clock", () => {
   });
 
   it.each([HOUR, -HOUR])("gets the same results after its clock was changed by %i ms", (off) => {
-    let viewer = now;
-    const store = new FlowStore({ flowId: "F", now: () => viewer });
+    let local = now;
+    const store = new FlowStore({ flowId: "F", now: () => local });
     store.receive({ type: "heartbeat", seq: 1, at: now, incarnation: "i" });
-    viewer += 15_000 + off;
+    local += 15_000 + off;
     store.receive({ type: "heartbeat", seq: 1, at: now + 15_000, incarnation: "i" });
     expect(store.now()).toBe(now + 15_000);
   });

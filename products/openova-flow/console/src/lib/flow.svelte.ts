@@ -57,7 +57,7 @@ export class FlowModel {
   /** The server's clock, updated every second. */
   now = $state(Date.now());
   /** This computer's clock, which connection times use. */
-  viewerNow = $state(Date.now());
+  localNow = $state(Date.now());
   /** Null until loaded. */
   #rollouts = $state.raw<readonly Rollout[] | null>(null);
   history = $state<HistoryStatus>("none");
@@ -297,7 +297,7 @@ export class FlowModel {
 
   #everySecond(loadRollouts: () => void): void {
     this.now = this.#feed.store.now();
-    this.viewerNow = Date.now();
+    this.localNow = Date.now();
     // A rollout ends after a pause, without a message.
     const current = this.rollouts[0];
     if (current !== undefined && current.endedAt === undefined && this.connection.kind === "live" && Math.floor(this.now / 1000) % 10 === 0) loadRollouts();

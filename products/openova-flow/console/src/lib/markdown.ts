@@ -1,7 +1,7 @@
 import type { Problem, Rollout } from "@openova/flow-core";
 import { duration, plural, words } from "./format.js";
 
-/** Escapes Markdown, so that a chat shows the text as it is. */
+/** Escapes Markdown and joins lines, so that a chat shows the text as it is, on one line. */
 export function escaped(text: string): string {
   return text.replace(/[\\`*_~<>[\]|#]/g, "\\$&").replace(/\s*\n\s*/g, " ");
 }

@@ -6,7 +6,7 @@ export interface View {
   readonly id: string;
   readonly name: string;
   readonly key: string;
-  /** The component takes the flow's model. Its type is not imported, since the model imports this file through links. */
+  /** The component takes the flow's model. Its type is not imported, since the model imports route.ts, which imports this file. */
   readonly load?: () => Promise<{ default: Component<{ model: never }> }>;
   /** Whether it has anything to show; default: always. */
   readonly needs?: (model: { readonly regions: readonly string[]; readonly searchable: readonly FlowNode[] }) => boolean;

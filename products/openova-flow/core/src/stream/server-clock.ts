@@ -1,25 +1,25 @@
-/** A delay of this length would have closed the connection, so a frame that seems older shows that the viewer's clock was changed. */
+/** A delay of this length would have closed the connection, so a frame that seems older shows that the local clock was changed. */
 const LATE_MS = 60_000;
 
-/** The server's clock, estimated from the times in its frames. It equals the viewer's clock until the first frame. */
+/** The server's clock, estimated from the times in its frames. It equals the local clock until the first frame. */
 export class ServerClock {
-  readonly #viewer: () => number;
+  readonly #local: () => number;
   #offset = 0;
   #isKnown = false;
 
-  constructor(viewer: () => number) {
-    this.#viewer = viewer;
+  constructor(local: () => number) {
+    this.#local = local;
   }
 
   now(): number {
-    return this.#viewer() + this.#offset;
+    return this.#local() + this.#offset;
   }
 
   /**
    * `at` is when the server sent a frame that has just arrived. Frames arrive with a delay, so the largest offset is the best estimate.
    */
   set(at: number): void {
-    const offset = at - this.#viewer();
+    const offset = at - this.#local();
     if (this.#isKnown && offset <= this.#offset && this.#offset - offset < LATE_MS) return;
     this.#offset = offset;
     this.#isKnown = true;

@@ -116,7 +116,7 @@ describe("connect", () => {
   });
 
   it("accepts a snapshot with any sequence number", async () => {
-    open({ lastEventId: 900 });
+    open({ lastEventId: "900" });
     expect(server.last.headers["Last-Event-ID"]).toBe("900");
     await settle();
     server.last.send(frame(40, snapshot) + frame(41, change("x")));

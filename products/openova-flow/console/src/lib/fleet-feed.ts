@@ -11,7 +11,7 @@ export interface FleetTrouble {
 }
 export interface FleetFeedOptions {
   readonly url: string;
-  /** The store that `onEvent` fills; used for its sequence number and clock. */
+  /** The store that `onEvent` fills; used for its clock. */
   readonly store: FleetStore;
   readonly onEvent: (event: ManyEvent) => void;
   /** The server's list of flows: counts before the first snapshot, and when each flow changed. The stream has neither. */
@@ -42,6 +42,8 @@ export class FleetFeed {
   readonly #api: Api;
   readonly #polled = new Map<string, { readonly seq: number; readonly at: number }>();
   #stream: Connection | null = null;
+  /** The id from which the next stream resumes. */
+  #lastEventId: string | undefined;
   #poll: AbortController | null = null;
   #list: AbortController | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -59,7 +61,7 @@ export class FleetFeed {
     this.#stream = connectMany({
       url: options.url,
       fetch: guardedFetch,
-      lastEventId: options.store.seq,
+      lastEventId: this.#lastEventId,
       onEvent: (event) => {
         options.onEvent(event);
         if (event.type === "flows") void this.#loadList();
@@ -74,8 +76,11 @@ export class FleetFeed {
   }
 
   stop(): void {
-    this.#stream?.close();
-    this.#stream = null;
+    if (this.#stream !== null) {
+      this.#stream.close();
+      this.#lastEventId = this.#stream.lastEventId;
+      this.#stream = null;
+    }
     this.#list?.abort();
     this.#endPolling();
   }

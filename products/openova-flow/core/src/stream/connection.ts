@@ -19,8 +19,8 @@ export interface StreamOptions {
   /** Base URL of the server, with or without a trailing slash. */
   readonly url: string;
   readonly onState?: ((state: ConnectionState) => void) | undefined;
-  /** Resume after this sequence number instead of requesting a snapshot. */
-  readonly lastEventId?: number | undefined;
+  /** Resume after this event, by its id in `Connection.lastEventId`, instead of requesting snapshots. */
+  readonly lastEventId?: string | undefined;
   /** Extra request headers, called for each attempt, for instance for a bearer token. */
   readonly headers?: (() => Readonly<Record<string, string>>) | undefined;
   readonly fetch?: Fetch | undefined;
@@ -33,6 +33,8 @@ export interface StreamOptions {
 
 export interface Connection {
   readonly state: ConnectionState;
+  /** The id of the event after which another connection can resume. Undefined: it gets snapshots. */
+  readonly lastEventId: string | undefined;
   /** Connects at once if the connection waits for its next attempt and the last one began at least a second ago. */
   retryNow(): void;
   close(): void;
@@ -47,7 +49,7 @@ const MAX_BACKOFF_MS = 30_000;
 const REFUSED_MS = 30_000;
 const MAX_RETRY_AFTER_MS = 300_000;
 const STALE_AFTER_MS = 30_000;
-/** Maximum time of work on received data before other tasks get a turn. */
+/** After this much work on received data, other tasks get a turn. */
 const SLICE_MS = 10;
 
 /** The connection of one stream, independent of the meaning of its frames: attempts, backoff and the cursor to resume from. Never throws. */
@@ -81,7 +83,8 @@ export class Stream implements Connection {
     this.#now = options.now ?? Date.now;
     this.#random = options.random ?? Math.random;
     this.#timers = options.timers ?? webTimers;
-    this.lastSeq = options.lastEventId;
+    const [, digits, mark = ""] = /^(\d+)(.*)$/.exec(options.lastEventId ?? "") ?? [];
+    if (digits !== undefined) [this.lastSeq, this.mark] = [Number(digits), mark];
     this.#liveAt = this.#now();
     this.#state = { kind: "connecting", since: this.#liveAt };
     this.#try();
@@ -89,6 +92,9 @@ export class Stream implements Connection {
 
   get state(): ConnectionState {
     return this.#state;
+  }
+  get lastEventId(): string | undefined {
+    return this.lastSeq === undefined ? undefined : `${this.lastSeq}${this.mark}`;
   }
 
   retryNow(): void {
@@ -122,7 +128,7 @@ export class Stream implements Connection {
       headers: {
         ...this.#options.headers?.(),
         Accept: "text/event-stream",
-        ...(this.lastSeq === undefined ? {} : { "Last-Event-ID": `${this.lastSeq}${this.mark}` }),
+        ...(this.lastEventId === undefined ? {} : { "Last-Event-ID": this.lastEventId }),
       },
       signal: abort.signal,
       cache: "no-store",

@@ -16,7 +16,6 @@ export class FleetStore {
   #regions = new Map<string, Regions>();
   #incarnations: ReadonlyMap<string, string> = new Map();
   #changed = new Set<string>();
-  #seq: number | undefined;
 
   constructor(now: () => number = Date.now) {
     this.#server = new ServerClock(now);
@@ -25,10 +24,6 @@ export class FleetStore {
   /** The existing flows, unordered: the state of each, or null while it is unknown. Null as a whole until the list has arrived. */
   get flows(): ReadonlyMap<string, FlowState | null> | null {
     return this.#flows;
-  }
-  /** The cursor: another connection can resume after this sequence number. Undefined if there is none. */
-  get seq(): number | undefined {
-    return this.#seq;
   }
 
   /** The time by the server's clock, in Unix milliseconds. */
@@ -71,7 +66,6 @@ export class FleetStore {
       else if (before !== null) flows.set(flowId, fold(before, event.message));
     }
     this.#changed.add(flowId);
-    this.#seq = event.seq ?? this.#seq;
   }
 
   #setRegions(flowId: string, regions: Regions): void {

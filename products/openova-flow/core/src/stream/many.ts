@@ -7,8 +7,8 @@ import type { FlowMessage } from "../contract/types.js";
 import { decode, type ValidationError } from "../contract/validate.js";
 
 /**
- * An event of a stream of several flows. `seq` is its sequence number, counted over all flows of the server, from which a stream can resume;
- * undefined if it has none. A stream can't resume from that of a heartbeat.
+ * An event of a stream of several flows. `seq` is its sequence number, counted over all flows of the server; undefined if it has none. To
+ * resume, use `Connection.lastEventId`: the id of an event may have more than the number.
  */
 export type ManyEvent =
   /** The incarnations of the followed flows that exist, by id: on each connection before the events of flows, and again if a client fell behind. */

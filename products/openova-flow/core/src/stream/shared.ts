@@ -11,7 +11,7 @@ export interface SharedOptions extends ConnectOptions {
    */
   readonly sharedWorker?: (() => Port) | undefined;
 }
-export interface SharedConnection extends Connection {
+export interface SharedConnection extends Omit<Connection, "lastEventId"> {
   readonly via: "shared-worker" | "own";
 }
 

@@ -1,0 +1,1 @@
+export{t as criticalPath}from"./critical-D9H2Z_ZZ.js";

@@ -1,6 +1,6 @@
 //go:build linux
 
-// Command limit measures how fast a machine can write each message to each reader with one system call: one thread for each core over epoll, minimal parsing
+// Command limit measures how fast a machine can write each message to each subscriber with one system call: one thread for each core over epoll, minimal parsing
 // of HTTP, no validation, no fold, no resume.
 package main
 
@@ -37,7 +37,7 @@ func main() {
 	threads.Wait()
 }
 
-// server numbers messages. Each thread writes them to the readers that it accepted.
+// server numbers messages. Each thread writes them to the subscribers that it accepted.
 type server struct {
 	threads []*thread
 	mu      sync.Mutex

@@ -75,8 +75,8 @@ func (t *thread) request(c *conn, b []byte) (used int, ok bool) {
 		return end + length, true
 	case string(method) == "GET" && bytes.HasSuffix(flow, []byte(streamSuffix)):
 		c.topic, c.from = t.server.head(string(bytes.TrimSuffix(flow, []byte(streamSuffix))))
-		c.at = len(t.readers[c.topic])
-		t.readers[c.topic] = append(t.readers[c.topic], c)
+		c.at = len(t.subscribers[c.topic])
+		t.subscribers[c.topic] = append(t.subscribers[c.topic], c)
 		t.write(c, fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"+
 			"id: %d\nevent: snapshot\ndata: {}\n\n", c.from))
 		return end, true

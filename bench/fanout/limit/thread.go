@@ -19,15 +19,15 @@ const (
 
 // thread owns the connections that it accepted.
 type thread struct {
-	server   *server
-	epoll    int
-	listener int
-	wakeFD   int
-	conns    map[int32]*conn
-	readers  map[*topic][]*conn
-	buf      []byte
-	now      time.Time
-	swept    time.Time
+	server      *server
+	epoll       int
+	listener    int
+	wakeFD      int
+	conns       map[int32]*conn
+	subscribers map[*topic][]*conn
+	buf         []byte
+	now         time.Time
+	swept       time.Time
 
 	mu     sync.Mutex
 	queued []message
@@ -35,16 +35,16 @@ type thread struct {
 
 type conn struct {
 	fd      int32
-	topic   *topic    // of a reader; nil: a publisher, or no request yet
-	at      int       // index in the readers of the topic
-	from    int64     // sequence number of the reader's snapshot
+	topic   *topic    // of a subscriber; nil: a publisher, or no request yet
+	at      int       // index in the subscribers of the topic
+	from    int64     // sequence number of the subscriber's snapshot
 	wrote   time.Time // time of the last write
 	partial []byte    // an incomplete request
 	pending [][]byte  // not written yet: the rest of a write, then whole writes
 }
 
 func newThread(s *server, addr netip.AddrPort) (*thread, error) {
-	t := &thread{server: s, conns: map[int32]*conn{}, readers: map[*topic][]*conn{}, buf: make([]byte, 64<<10)}
+	t := &thread{server: s, conns: map[int32]*conn{}, subscribers: map[*topic][]*conn{}, buf: make([]byte, 64<<10)}
 	var err error
 	if t.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("epoll_create: %w", err)
@@ -103,7 +103,7 @@ func (t *thread) run() error {
 			t.queued, queue, spare = spare[:0], t.queued, t.queued
 			t.mu.Unlock()
 		}
-		if len(queue) > 0 { // one message, then requests
+		if len(queue) > 0 { // one message between two waits, so that requests are served meanwhile
 			t.fanOut(queue[0])
 			queue[0] = message{}
 			queue = queue[1:]
@@ -148,7 +148,7 @@ func (t *thread) accept() {
 }
 
 func (t *thread) fanOut(m message) {
-	for _, c := range t.readers[m.topic] {
+	for _, c := range t.subscribers[m.topic] {
 		if m.seq > c.from {
 			t.write(c, m.frame)
 		}
@@ -188,10 +188,10 @@ func (t *thread) flush(c *conn) {
 
 func (t *thread) close(c *conn) {
 	if c.topic != nil {
-		rs := t.readers[c.topic]
+		rs := t.subscribers[c.topic]
 		last := rs[len(rs)-1]
 		rs[c.at], last.at = last, c.at
-		t.readers[c.topic] = rs[:len(rs)-1]
+		t.subscribers[c.topic] = rs[:len(rs)-1]
 	}
 	delete(t.conns, c.fd)
 	unix.Close(int(c.fd))
@@ -202,7 +202,7 @@ func (t *thread) sweep() {
 		return
 	}
 	t.swept = t.now
-	for _, rs := range t.readers {
+	for _, rs := range t.subscribers {
 		for _, c := range rs {
 			if t.now.Sub(c.wrote) >= heartbeatEvery {
 				t.write(c, []byte("event: heartbeat\ndata: {}\n\n"))

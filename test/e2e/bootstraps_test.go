@@ -43,6 +43,6 @@ func TestBootstraps_SubscriberSeesEveryStatus(t *testing.T) {
 				t.Errorf("%s was shown as %q, without %q in this order", id, series[id], want)
 			}
 		}
-		return "right " + took.Round(time.Millisecond).String() + " after the last write"
+		return "converged " + took.Round(time.Millisecond).String() + " after the last write"
 	})
 }

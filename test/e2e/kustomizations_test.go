@@ -83,7 +83,7 @@ func TestControllerRecordings_ShowEveryStatusAndProblem(t *testing.T) {
 		s.checkShown()
 		s.complete()
 		s.problems(recordedProblems)
-		return "right " + took.Round(time.Millisecond).String() + " after the last write"
+		return "converged " + took.Round(time.Millisecond).String() + " after the last write"
 	})
 }
 

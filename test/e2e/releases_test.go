@@ -168,7 +168,7 @@ func TestCRDs_InstalledLateAreWatched(t *testing.T) {
 		again := install()
 		met += r.tooManyRequests() - before
 		s.checkShown()
-		return fmt.Sprintf("right after %v, and after %v when removed and installed again; 429 received %d times",
+		return fmt.Sprintf("converged in %v, and in %v when removed and installed again; 429 received %d times",
 			took.Round(100*time.Millisecond), again.Round(100*time.Millisecond), met)
 	})
 }
@@ -201,7 +201,7 @@ func (r *region) removeCRDs(ctx context.Context) error {
 			return err
 		}
 	}
-	return plane.Wait(ctx, 2*time.Minute, func() error { // the API server deletes the rest at intervals
+	return plane.Wait(ctx, 2*time.Minute, func() error { // the API server deletes the objects of a CRD first
 		list, err := r.api.List(ctx, "CustomResourceDefinition")
 		if err == nil && len(list) > 0 {
 			err = &plane.StatusError{Code: http.StatusConflict, Message: "a CRD still exists"}

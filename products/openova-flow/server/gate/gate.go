@@ -450,8 +450,8 @@ func (d *decision) choose() {
 				found(id, f)
 			}
 		}
-		if !matched {
-			d.missing = append(d.missing, kind+" "+n.String())
+		if name := kind + " " + n.String(); !matched && !slices.Contains(d.missing, name) { // a question may name an object twice
+			d.missing = append(d.missing, name)
 		}
 	}
 	for _, n := range d.ask.Kustomizations {

@@ -824,6 +824,14 @@ func TestGate_AnswerFields(t *testing.T) {
 	}
 }
 
+func TestGate_MissingObjectsAreListedOnce(t *testing.T) {
+	gone := gate.Name{Namespace: "shop", Name: "gone"}
+	ask := gate.Ask{Releases: []gate.Release{{Name: gone, Version: "1"}, {Name: gone, Version: "2"}}, Kustomizations: []gate.Name{gone, gone}}
+	if got := watch(t, ask).want(pending).Missing; !slices.Equal(got, []string{"Kustomization shop/gone", "HelmRelease shop/gone"}) {
+		t.Errorf("missing: %q", got)
+	}
+}
+
 func TestGate_NeverPassesWithoutObjects(t *testing.T) {
 	for _, ask := range []gate.Ask{{}, {Revision: a}, {Region: "nowhere"}} {
 		watch(t, ask).want(pending)

@@ -85,6 +85,10 @@ func TestParseName(t *testing.T) {
 			t.Errorf("%s is %+v, %v; want %+v", text, got, err, want)
 		}
 	}
+	branch := "renovate/@types/node"
+	if got, want := revision.ReadName(branch+"@sha1:"+commit), (revision.Name{Ref: branch, Digest: commit}); got != want {
+		t.Errorf("a branch with an @ is %+v, want %+v", got, want)
+	}
 	for _, bad := range []string{"", "-x", "a b", "main@sha1:", "main@sha1:01234", "a:b", "@sha1:" + commit + "0@", "main@md5:" + commit, strings.Repeat("a", 513), "sha1:xyz0123", "abc123@", "main@sha1:xyz", "main@sha1:abc", "x:y"} {
 		if got, err := revision.ParseName(bad); err == nil {
 			t.Errorf("%q is accepted as %+v", bad, got)

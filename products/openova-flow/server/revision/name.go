@@ -36,9 +36,9 @@ func ParseName(text string) (Name, error) {
 
 // ReadName reads a revision that Flux wrote, or a commit alone. Any other text becomes a Ref.
 func ReadName(text string) Name {
-	ref, digest, both := strings.Cut(text, "@")
-	if !both {
-		ref, digest = "", text
+	ref, digest, both := "", text, false
+	if at := strings.LastIndexByte(text, '@'); at >= 0 { // a branch may have an @ in its name
+		ref, digest, both = text[:at], text[at+1:], true
 	}
 	algorithm, hex, named := strings.Cut(digest, ":")
 	switch {
@@ -67,7 +67,7 @@ func (want Name) Is(got Name, byRef bool) bool {
 	return len(got.Digest) >= len(want.Digest) && got.Digest[:len(want.Digest)] == want.Digest
 }
 
-// commitOf returns the full commit in a text of Flux or Git, empty if there is none.
+// commitOf returns the full commit of a revision, empty if it has none.
 func commitOf(text string) string {
 	if n := ReadName(text); (len(n.Digest) == 40 || len(n.Digest) == 64) && IsDigest(n.Digest) {
 		return n.Digest

@@ -73,7 +73,7 @@ func (t *Tracker) putKustomization(n *flow.Node, f *Facts, arrival int64) {
 	}
 	if tries || applies {
 		for _, revision := range slices.Compact([]string{k.attempted, k.applied}) {
-			if p := t.of(s, revision); p != nil {
+			if p := t.partOf(s, revision); p != nil {
 				t.follow(k, p)
 			}
 		}
@@ -204,7 +204,7 @@ func (t *Tracker) attribute(r *release) {
 	}
 	var by, from *part
 	if k := r.applier; k != nil {
-		by = t.of(k.source, k.attempted)
+		by = t.partOf(k.source, k.attempted)
 	}
 	if by != nil && !r.byKustomization(by) {
 		by = nil

@@ -100,7 +100,8 @@ type tracked struct {
 	id, key, revision, origin string
 	source                    Source
 	disputed                  bool // regions name different origins of it
-	firstSeen, leftAt         int64
+	firstSeen                 int64
+	leftAt                    int64            // when the last source moved on; 0: a source has it
 	parts                     map[string]*part // by source id
 	having                    int              // number of sources that have it
 	bytes                     int64
@@ -217,8 +218,8 @@ func idOf(key, revision string) string {
 	return "r" + strconv.FormatUint(h.Sum64(), 16)
 }
 
-// of returns the part of a revision in a source, nil if there is none.
-func (t *Tracker) of(s *source, revision string) *part {
+// partOf returns the part of a revision in a source, nil if there is none.
+func (t *Tracker) partOf(s *source, revision string) *part {
 	if s == nil || revision == "" {
 		return nil
 	}

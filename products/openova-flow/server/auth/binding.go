@@ -48,7 +48,7 @@ func (g *Grant) foreign(flowID string, m *flow.Message) (field, detail string) {
 	case flow.TypeUpsertNodes, flow.TypeDeleteNodes, flow.TypeUpsertRels, flow.TypeDeleteRels:
 	case flow.TypeSnapshot, flow.TypeUpsertFlow:
 		if g.confined(flowID) {
-			return "type", fmt.Sprintf("%s needs a token that is not bound to regions", m.Type)
+			return "type", fmt.Sprintf("%s needs a token that is not bound to regions, or the scope admin", m.Type)
 		}
 		return "", ""
 	default:
@@ -95,8 +95,8 @@ func (g *Grant) ownsRel(k flow.RelKey) bool {
 	return !g.Bound() || flow.RelInRegions(k, g.permissions.regions)
 }
 
-// foreignEnd returns the end of a relationship that belongs to another region, and its field; field is empty if the caller may write
-// it.
+// foreignEnd returns an end of a relationship for which the caller must not write it, and the end's field; field is empty if the caller may write the
+// relationship.
 func (g *Grant) foreignEnd(k flow.RelKey) (field, id string) {
 	if g.ownsRel(k) {
 		return "", ""

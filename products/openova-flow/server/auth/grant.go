@@ -120,7 +120,7 @@ func (g *Grant) CheckDelete(flowID string) error {
 		return err
 	}
 	if g.confined(flowID) {
-		return g.deny(Region, "DELETE needs a token that is not bound to regions")
+		return g.deny(Region, "DELETE needs a token that is not bound to regions, or the scope admin")
 	}
 	return nil
 }

@@ -269,7 +269,7 @@ func TestRelay_CommitOfADeletedSource(t *testing.T) {
 	})
 }
 
-// TestRelay_AwayWhileARecordedCommitIsApplied replays the bootstrap of a cluster from a commit by real controllers.
+// TestRelay_AwayWhileARecordedCommitIsApplied stops the relay after a minute of a recorded bootstrap by real controllers, until after its end.
 func TestRelay_AwayWhileARecordedCommitIsApplied(t *testing.T) {
 	messages := recording(t, "real-a-bootstrap")
 	inBubble(t, time.UnixMilli(messages[0].At), func(s *stage) {

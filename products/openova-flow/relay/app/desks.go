@@ -70,9 +70,9 @@ func (a *desks) readRollouts(flow string, now int64) (horizon int64, wanted bool
 		switch {
 		case ok:
 		case d.state.Since != 0:
-			done = d.state.Since
+			done = d.state.Since - 1 // a rollout that ended at Since is sent
 		default:
-			done = now
+			done = now - 1
 		}
 		horizon = min(horizon, done)
 	}

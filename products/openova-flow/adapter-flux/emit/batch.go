@@ -12,7 +12,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// batch is the body of one POST. It is built once, so that a POST without an answer is repeated byte by byte.
+// batch is the body of one POST. It is built once, so that a POST without an answer is repeated with the same bytes.
 type batch struct {
 	changes   []change // in the order of Put
 	lines     []line   // line n of the body is lines[n-1]
@@ -71,7 +71,7 @@ type limits struct {
 	single         bool // one element in each message
 }
 
-// Encode returns the messages that an idle Emitter posts for these changes, one on each line.
+// Encode returns the messages that an idle Emitter without limits posts for these changes, one on each line.
 func Encode(changes []mapping.Change) []byte {
 	all := make([]change, len(changes))
 	for i, c := range changes {

@@ -15,7 +15,7 @@ import (
 )
 
 // FuzzMapping: for any JSON of an object and of its next version there is no panic, the object is not modified, the same version again changes nothing, all
-// changes are valid messages, and State equals the fold of these messages.
+// changes are valid messages, State equals the fold of these messages, and a deletion leaves only the region.
 //
 // The edits are pairs of bytes: the index of a value in the object, and its substitute in the next version.
 func FuzzMapping(f *testing.F) {
@@ -45,8 +45,8 @@ func FuzzMapping(f *testing.F) {
 		for ; len(edits) > 1; edits = edits[2:] {
 			edit(versions[1].Object, edits[0], edits[1])
 		}
-		fold(t, versions[:]...)
-		fold(t, versions[1], versions[0])
+		checkVersions(t, versions[:]...)
+		checkVersions(t, versions[1], versions[0])
 	})
 }
 
@@ -87,8 +87,8 @@ func edit(v any, which, by byte) {
 	walk(v)
 }
 
-// fold checks the guarantees of a Cluster for versions of one object.
-func fold(t *testing.T, versions ...*unstructured.Unstructured) {
+// checkVersions checks the guarantees of a Cluster for versions of one object.
+func checkVersions(t *testing.T, versions ...*unstructured.Unstructured) {
 	config := mapping.Config{FlowID: "f", Region: "r"}
 	c, held := mapping.NewCluster(config), flow.NewState("f", 0)
 	send(t, held, c.Start())

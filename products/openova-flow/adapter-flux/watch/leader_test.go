@@ -22,7 +22,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 )
 
-// candidate is a running Leader, with the calls of Changed.
+// candidate is a running Leader, with its log.
 type candidate struct {
 	leader *watch.Leader
 	log    *logged

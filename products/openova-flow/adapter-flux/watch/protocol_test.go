@@ -122,7 +122,7 @@ func track(t *testing.T, client *fake.FakeDynamicClient, e mapping.Event) {
 	}
 }
 
-// TestWatcher_RelistDeletesReleases deletes a release while there is no watch: the next list lacks it.
+// TestWatcher_RelistDeletesReleases deletes a release without an event: the next list lacks it.
 func TestWatcher_RelistDeletesReleases(t *testing.T) {
 	s := server(t, releases, charts)
 	s.Put(releases.Resource, release("flux-system", "a", "1", "True"))
@@ -143,10 +143,14 @@ func TestWatcher_RelistFindsRecreatedReleases(t *testing.T) {
 	s.Put(releases.Resource, release("flux-system", "a", "1", "True"))
 	r := onServer(t, s.Config(), nil)
 	eventually(t, isStatus(r, "r/a", "succeeded"), func() any { return r.statuses() })
+	before := s.Requests("/helmreleases?")
+	serve := s.Fail(-1, apitest.Initializing, func(r *http.Request) bool { return isWatch(r) || isList(r) })
+	s.Cut()
+	eventually(t, func() bool { return s.Requests("/helmreleases?") > before }, func() any { return r.log }) // the watch has ended
 	s.Delete(releases.Resource, "flux-system", "a", true)
 	s.Put(releases.Resource, release("flux-system", "a", "2", ""))
 	s.Compact()
-	s.Cut()
+	serve()
 	eventually(t, isStatus(r, "r/a", "pending"), func() any { return r.statuses() })
 	r.stop()
 	deleted := false

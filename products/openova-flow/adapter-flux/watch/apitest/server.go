@@ -27,7 +27,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	version   int
-	compacted int                                    // versions up to this one were compacted
+	compacted int                                    // versions before this one were compacted
 	served    map[schema.GroupVersionResource]string // kinds by resource
 	objects   map[string]map[string]any              // by path
 	log       []event

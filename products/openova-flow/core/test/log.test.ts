@@ -65,7 +65,7 @@ describe("EventLog", () => {
     for (const e of log.entries()) expect(snapshotAt(log, e.seq)).toEqual(after(e.seq));
   });
 
-  it("has the right state at every instant, for any pages of history before, between and after live messages", () => {
+  it("has the right state after every message, for any pages of history before, between and after live messages", () => {
     for (let seed = 0; seed < 60; seed++) {
       const r = new Random(seed);
       const { entries, after } = history(seed, 60);

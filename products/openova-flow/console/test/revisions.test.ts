@@ -59,6 +59,18 @@ describe("the revisions", () => {
     expect(await page.getByRole("navigation", { name: "Views" }).getByRole("link", { name: "Revisions" }).getAttribute("aria-current")).toBe("page");
   });
 
+  it("show a commit whose link would be invalid, without the link", async () => {
+    const own = await Server.start("/", { FLOW_SERVER_COMMIT_URL_TEMPLATE: "https://{host}/{path}/commit/{commit}" });
+    try {
+      await own.post("git", [nodes(new Cluster("git", "r1").source(A, Date.now() - MINUTE, "https://1.2.3.400/o/apps"))]);
+      const page = await openPage(browser, `${own.url}?flow=git&view=revisions`);
+      await says(table(page), /aaaaaaaa/);
+      expect(await table(page).getByRole("link", { name: /^Commit / }).count()).toBe(0);
+    } finally {
+      await own.kill();
+    }
+  });
+
   it("have the full text of a cell in its tooltip", async () => {
     const page = await open("?flow=git&view=revisions");
     await says(table(page), /overtaken/);

@@ -31,6 +31,11 @@ export function shortOf(r: Revision): string {
   return shortRevision(r.commit ?? r.revision);
 }
 
+/** The page of a revision's commit. Undefined if its URL is invalid: a cluster chooses the host, such as 1.2.3.400. */
+export function commitPage(r: Revision): URL | undefined {
+  return r.commitUrl !== undefined && URL.canParse(r.commitUrl) ? new URL(r.commitUrl) : undefined;
+}
+
 /** The value for links to a revision. */
 export function linkOf(r: Revision): string {
   return r.commit ?? r.revision;

@@ -85,7 +85,7 @@ func samples(now int64) []notice.Notice {
 	cause.Object, cause.Class, cause.Command = "HelmRelease/test/example", "install-failed", []string{"kubectl", "-n", "test", "describe", "helmrelease", "example"}
 	source := sample(notice.KindSource, "example", "This is a test of a source that cannot be read.")
 	source.Object, source.Class = "GitRepository/test/example", "git-operation-failed"
-	region := sample(notice.KindRegion, "test", "This is a test of a region whose emitter is away.")
+	region := sample(notice.KindRegion, "test", "This is a test of a stale region.")
 	run := sample(notice.KindRollout, "test", "This is a test of a rollout.")
 	run.Severity, run.Rollout = notice.Info, &notice.Rollout{ID: "test", Outcome: "succeeded", Total: 1, Done: 1, Members: []notice.Member{}}
 	return []notice.Notice{run, cause, source, region}

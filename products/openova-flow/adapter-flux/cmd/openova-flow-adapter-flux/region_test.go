@@ -80,7 +80,7 @@ func (v *regionStream) shows(text string) func() bool {
 	return func() bool { return v.String() == text }
 }
 
-// clusterWithUID starts an API server with all of Flux's kinds, and returns it with the path of a kubeconfig for it.
+// clusterWithUID starts an API server with all kinds in watch.Kinds, and returns it with the path of a kubeconfig for it.
 func clusterWithUID(t testing.TB, uid string) (*apitest.Server, string) {
 	t.Helper()
 	s := apitest.New(uid)
@@ -157,6 +157,17 @@ func TestClaim_OneClusterHoldsARegion(t *testing.T) {
 	server.kill()
 }
 
+// lastSeen returns when the claim of a region was last renewed, in Unix milliseconds.
+func lastSeen(t *testing.T, addr, flowID, region string) int64 {
+	t.Helper()
+	_, text := get("http://" + addr + "/v1/flows/" + flowID + "/regions")
+	var r claims.Regions
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		t.Fatalf("regions of %s: %v", flowID, err)
+	}
+	return r.Regions[region].LastSeen
+}
+
 func TestReplay_StayRenewsTheClaims(t *testing.T) {
 	t.Parallel()
 	addr := freeAddr(t)
@@ -166,6 +177,8 @@ func TestReplay_StayRenewsTheClaims(t *testing.T) {
 		"replay", "--stay", "--speed", "max", "fsn1="+recordings+"kit-fsn1.jsonl")
 	eventually(t, "the replay is complete", player.out, func() bool { return player.out.String() == "replayed\n" })
 	eventually(t, "its region is fresh", stream, stream.shows("fresh replay-fsn1"))
+	before := lastSeen(t, addr, "demo", "fsn1")
+	eventually(t, "its claim is renewed", player.out, func() bool { return lastSeen(t, addr, "demo", "fsn1") > before })
 	if player.terminate(t); player.exitErr != nil {
 		t.Errorf("%v\n%s", player.exitErr, player.out)
 	}

@@ -19,7 +19,7 @@ import (
 type flakyNetwork struct {
 	mu  sync.Mutex
 	rng *rand.Rand
-	bad float64 // probability that a request fails
+	bad float64 // probability of a fault other than a short delay
 }
 
 func (w *flakyNetwork) faultOf(*http.Request, []byte) *fault {
@@ -179,7 +179,7 @@ func TestLead_NoTransitionIsLostOrRepeated(t *testing.T) {
 	}
 }
 
-// withoutRepeats returns the statuses without exact repeats of a POST, which the server recognizes.
+// withoutRepeats removes failed POSTs and exact repeats, which the server recognizes, from g.posts. It returns the successive statuses of a node in the others.
 func withoutRepeats(g *rig, id string) []string {
 	g.mu.Lock()
 	g.posts = slices.CompactFunc(slices.DeleteFunc(g.posts, func(p posted) bool { return p.status != http.StatusOK }), func(a, b posted) bool {

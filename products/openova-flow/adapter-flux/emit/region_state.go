@@ -23,7 +23,7 @@ type change struct {
 	key  key
 	json string    // the element's JSON; empty: deletion
 	uid  string    // UID of the Kubernetes object of a node
-	at   time.Time // time of Put
+	at   time.Time // time of Put, or of the comparison that added it
 
 	beforeTerm bool // put before this process led
 }

@@ -175,13 +175,13 @@ func (g *rig) stop() error {
 
 func (g *rig) change(changes ...mapping.Change) { g.em.Put(g.region.fold(changes...)) }
 
-// settle waits until this fake time has passed and the emitter is idle again.
+// settle waits for d of fake time, then until every goroutine of the test waits.
 func (g *rig) settle(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-// drain waits until everything is confirmed, counted and logged.
+// drain waits until every change is confirmed or finally rejected, and metrics and log show it.
 func (g *rig) drain() {
 	g.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
@@ -192,7 +192,7 @@ func (g *rig) drain() {
 	synctest.Wait()
 }
 
-// wantSameState fails unless the server has exactly the state of the region, except for the named nodes.
+// wantSameState fails unless the server has exactly the state of the region without the nodes in except.
 func (g *rig) wantSameState(except ...string) {
 	g.Helper()
 	want := map[string]string{}

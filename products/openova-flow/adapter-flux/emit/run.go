@@ -72,7 +72,7 @@ type runner struct {
 
 	term        *term
 	incarnation string // the flow's incarnation; none: it does not exist; empty: unknown
-	etag        string // ETag of the region's snapshot at the last request
+	etag        string // ETag of the region's snapshot at the last comparison or check
 	comparedTag string // ETag of the region's snapshot at the last comparison; empty after a later confirmation
 	cause       string // reason of the next comparison
 	compareAt   time.Time

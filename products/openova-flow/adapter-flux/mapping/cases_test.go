@@ -138,7 +138,7 @@ func (o outcome) check(t *testing.T, held *flow.Message, now int64) {
 	}
 	for id, want := range o.HeldBy {
 		if got := v.HeldBy(id); !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))) {
-			t.Errorf("%s is held by %q, want %q", id, got, want)
+			t.Errorf("%s is blocked by %q, want %q", id, got, want)
 		}
 	}
 	if got := v.Verdict(everything).Result; o.Gate != "" && got != o.Gate {
@@ -191,8 +191,7 @@ func saysAny(sentence, want string) bool {
 	return slices.ContainsFunc(strings.Split(want, "|"), func(w string) bool { return strings.Contains(strings.ToLower(sentence), strings.ToLower(w)) })
 }
 
-// noNewRun checks that a node keeps its run after success: it is never running again, except while it waits, and its start
-// does not change.
+// noNewRun checks that a node keeps its run after success: it stays succeeded, except while it waits for a dependency, and its start does not change.
 func noNewRun(t *testing.T, r *replay, id string) {
 	t.Helper()
 	var first *flow.Node

@@ -27,8 +27,8 @@ func with(n flow.Node, other map[string]any) flow.Node {
 	return n
 }
 
-// pushedTo returns a harness whose region r1 has applied b; b has changed no release yet.
-func pushedTo(t *testing.T) *harness {
+// appliedB returns a harness whose region r1 has applied b; b has changed no release yet.
+func appliedB(t *testing.T) *harness {
 	w := newHarness(t)
 	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), release("r1", "web", 1, 1, "succeeded", 15, 18))
 	w.put(204, source("r1", b, 199), kustomization("r1", "apps", b, b, "succeeded", 200, 203))
@@ -62,7 +62,7 @@ func TestTracker_ChangedReleases(t *testing.T) {
 		{"another applies it", 205, with(release("r1", "web", 2, 1, "succeeded", 15, 18), map[string]any{"appliedBy": "r1/Kustomization/flux-system/other"}), 0},
 		{"nothing applies it", 205, with(release("r1", "web", 2, 1, "succeeded", 15, 18), map[string]any{"appliedBy": nil}), 0},
 	} {
-		w := pushedTo(t)
+		w := appliedB(t)
 		w.put(c.at, c.node)
 		if got := w.revisions(c.at)[0].Regions[0].Changed; got != c.want {
 			t.Errorf("%s: %d changed, want %d", c.name, got, c.want)
@@ -75,7 +75,7 @@ func TestTracker_ChangedReleases(t *testing.T) {
 
 // A run belongs to the revision that made the change, even if the Kustomization already tries the next one.
 func TestTracker_RunAfterTheNextRevision(t *testing.T) {
-	w := pushedTo(t)
+	w := appliedB(t)
 	w.put(205, release("r1", "web", 2, 1, "succeeded", 15, 18))
 	w.put(210, source("r1", c, 209), kustomization("r1", "apps", c, b, "running", 210, 0))
 	w.want(210, "c r1=applying 0/1", "b r1=overtaken/rolling-out 1/1 0+0/1 @209", "a r1=done 1/1 @30")
@@ -90,7 +90,7 @@ func TestTracker_RunAfterTheNextRevision(t *testing.T) {
 // A Kustomization may report its attempt at the next revision before its source does. Its status then does not concern the old revision.
 func TestTracker_NextAttemptIsSeenFirst(t *testing.T) {
 	for _, status := range []string{"running", "failed"} {
-		w := pushedTo(t)
+		w := appliedB(t)
 		w.put(300, kustomization("r1", "apps", c, b, status, 300, 0))
 		w.put(300, source("r1", c, 299))
 		if list := w.revisions(300); list[1].Regions[0].State != revision.Done || list[1].Regions[0].EndedAt.Ms() != 203*second {
@@ -123,8 +123,8 @@ func TestTracker_ChangedBeforeTheAttempt(t *testing.T) {
 	}
 }
 
-// A Kustomization whose source is of another kind belongs to no revision.
-func TestTracker_KustomizationWithoutSource(t *testing.T) {
+// A Kustomization whose source is of another kind, or a node of another kind, belongs to no revision.
+func TestTracker_IgnoresOtherKinds(t *testing.T) {
 	w := newHarness(t)
 	w.put(100, with(kustomization("r1", "apps", a, a, "succeeded", 20, 30), map[string]any{"source": map[string]any{"kind": "HelmRepository", "namespace": "flux-system", "name": "repo"}}),
 		with(release("r1", "other", 1, 1, "succeeded", 15, 18), map[string]any{"kind": "Terraform"}))
@@ -137,7 +137,7 @@ func TestTracker_RunOfAChange(t *testing.T) {
 		"the last run is of the generation before":    {release("r1", "web", 2, 1, "succeeded", 15, 18), release("r1", "web", 2, 1, "failed", 15, 18)},
 		"a run of the generation before still begins": {release("r1", "web", 2, 1, "running", 204, 0)},
 	} {
-		w := pushedTo(t)
+		w := appliedB(t)
 		for i, n := range puts {
 			w.put(205+int64(i), n)
 		}
@@ -153,7 +153,7 @@ func TestTracker_RunOfAChange(t *testing.T) {
 			t.Errorf("%s, after a retry: %+v", name, runs)
 		}
 	}
-	w := pushedTo(t)
+	w := appliedB(t)
 	w.put(205, release("r1", "web", 1, 1, "running", 204, 0)) // with a new ConfigMap
 	if runs := w.track.Runs(); runs[revision.Run{Release: "r1/web", StartedAt: 204 * second}] != w.revisions(205)[0].ID {
 		t.Errorf("runs: %+v", runs)
@@ -169,10 +169,10 @@ func TestTracker_ChangedWhileApplying(t *testing.T) {
 	w.want(2005, "b r1=applying 0/1 1+0/1", "a r1=done 1/1 @30")
 }
 
-// If a release's Kustomization and chart both have a new revision, the later one has changed it; at the same time, that of the Kustomization.
+// If a release's Kustomization and chart both have a new revision, the later one has changed it. If both have the same time, it is that of the Kustomization.
 func TestTracker_KustomizationAndChart(t *testing.T) {
 	for chartAt, want := range map[int64]string{150: "GitRepository", 199: "GitRepository", 202: "OCIRepository"} {
-		w := pushedTo(t)
+		w := appliedB(t)
 		chart := map[string]any{"kind": "OCIRepository", "namespace": "flux-system", "name": "web"}
 		w.put(205, node("r1/OCIRepository/flux-system/web", "r1", "web", "succeeded", 0, 0, map[string]any{"kind": "OCIRepository", "namespace": "flux-system", "revision": "1@sha256:1111111", "updatedAt": chartAt * second}),
 			with(release("r1", "web", 1, 1, "running", 204, 0), map[string]any{"source": chart}))
@@ -190,7 +190,7 @@ func TestTracker_KustomizationAndChart(t *testing.T) {
 
 // A revision does not change a release that another Kustomization applies now.
 func TestTracker_ReleaseMovesToAnotherKustomization(t *testing.T) {
-	w := pushedTo(t)
+	w := appliedB(t)
 	other := map[string]any{"appliedBy": "r1/Kustomization/flux-system/other"}
 	w.put(205, with(release("r1", "web", 1, 1, "succeeded", 15, 18), other))
 	w.put(209, source("r1", c, 208), with(release("r1", "web", 2, 1, "succeeded", 15, 18), other))
@@ -200,7 +200,7 @@ func TestTracker_ReleaseMovesToAnotherKustomization(t *testing.T) {
 
 // A new release belongs to the revision that created it, however long it waits for its first run.
 func TestTracker_NewReleaseWaits(t *testing.T) {
-	w := pushedTo(t)
+	w := appliedB(t)
 	w.put(205, release("r1", "new", 1, -1, "pending", 0, 0))
 	w.put(210, source("r1", c, 209), kustomization("r1", "apps", c, b, "running", 210, 0))
 	w.put(212, with(release("r1", "new", 1, 1, "pending", 0, 0), map[string]any{"x": 1}))
@@ -223,7 +223,7 @@ func TestTracker_RollingOutUntilAllIsReady(t *testing.T) {
 		{"a chart of the repository that is still from before", with(release("r1", "own", 1, 1, "succeeded", 15, 18), map[string]any{"appliedBy": nil, "chart": map[string]any{"sourceRevision": a},
 			"source": map[string]any{"kind": "GitRepository", "namespace": "flux-system", "name": "repo"}})},
 	} {
-		w := pushedTo(t)
+		w := appliedB(t)
 		w.put(205, c.node)
 		if got := w.revisions(205)[0].Regions[0]; got.State != revision.RollingOut || !got.EndedAt.IsZero() {
 			t.Errorf("%s: %+v", c.name, got)
@@ -371,8 +371,8 @@ func TestTracker_FirstSeen(t *testing.T) {
 	}
 }
 
-// When a region is deleted, the outcomes do not depend on the order of the ids.
-func TestTracker_RegionDeletedAtOnce(t *testing.T) {
+// When several nodes are deleted at once, the outcomes do not depend on the order of the ids.
+func TestTracker_NodesDeletedAtOnce(t *testing.T) {
 	var first revision.Memory
 	for i, order := range [][]string{
 		{"r1/0", "r1/Kustomization/flux-system/apps", "r2/GitRepository/flux-system/repo", "r3/GitRepository/flux-system/repo"},
@@ -469,7 +469,7 @@ func TestTracker_Bounds(t *testing.T) {
 		}
 	})
 	t.Run("releases", func(t *testing.T) {
-		w := pushedTo(t)
+		w := appliedB(t)
 		for i := range 1010 {
 			w.put(205, release("r1", fmt.Sprintf("x%04d", i), 1, 1, "succeeded", 204, 205))
 		}
@@ -488,7 +488,7 @@ func TestTracker_Bounds(t *testing.T) {
 
 // Resume makes a memory of other nodes, as a damaged file may have, consistent with the nodes.
 func TestResume_MemoryOfOtherNodes(t *testing.T) {
-	w := pushedTo(t)
+	w := appliedB(t)
 	m := w.track.Memory()
 	other := maps.Clone(m.Sources)
 	for id, s := range other {
@@ -523,7 +523,7 @@ func TestResume_MemoryOfOtherNodes(t *testing.T) {
 	}
 }
 
-// An attempt whose run does not show its start began when the message arrived.
+// If a run does not show when its attempt began, the arrival of the message counts.
 func TestTracker_AttemptWithoutStart(t *testing.T) {
 	for name, k := range map[string]flow.Node{
 		"the start is of the run before": kustomization("r1", "apps", b, b, "succeeded", 20, 203),
@@ -544,7 +544,7 @@ func TestTracker_AttemptWithoutStart(t *testing.T) {
 
 // A Kustomization that applies its revision again keeps the time of the first success.
 func TestTracker_AppliedOnce(t *testing.T) {
-	w := pushedTo(t)
+	w := appliedB(t)
 	w.put(300, kustomization("r1", "apps", a, a, "succeeded", 290, 295))
 	if g := w.revisions(300)[1].Regions[0]; g.AppliedAt.Ms() != 30*second {
 		t.Errorf("it was applied at %d", g.AppliedAt.Ms())
@@ -570,7 +570,7 @@ func TestTracker_KustomizationMovesToAnotherSource(t *testing.T) {
 
 // A retry of the same generation a day later does not belong to the revision.
 func TestTracker_RetryIsNoNewChange(t *testing.T) {
-	w := pushedTo(t)
+	w := appliedB(t)
 	w.put(205, release("r1", "web", 2, 2, "running", 204, 0))
 	w.put(90_000, release("r1", "web", 2, 2, "running", 90_000, 0))
 	if runs := slices.Collect(maps.Keys(w.track.Runs())); len(runs) != 1 || runs[0].StartedAt != 204*second {

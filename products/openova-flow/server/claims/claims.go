@@ -27,7 +27,7 @@ type claim struct {
 	ttl                    int64 // milliseconds
 	renewedAt              int64 // when it was last renewed
 	since                  int64 // start of its current unbroken series of renewals
-	staleSince             int64 // when it expired; 0: it has not, at the last Expire or Restore
+	staleSince             int64 // when it expired or, if earlier, a restarted hub loaded it; 0: fresh
 	loaded                 int64 // when a hub loaded it from a file; 0 once it is renewed
 	refused                *attempt
 }
@@ -84,8 +84,8 @@ func (s *Set) Has(region string) bool {
 }
 
 // Claim gives a cluster the lease of a region, or renews it: a cluster gets the same lease until the claim is dropped or taken over. newLease
-// makes the id of a new lease. If another cluster holds the region, Claim fails with a *HeldError and records the attempt, unless it has one of a third
-// cluster; but if the claim has expired and q.Admin is set, the cluster takes the region over.
+// makes the id of a new lease. If another cluster holds the region, Claim fails with a *HeldError and records the attempt, unless a third cluster keeps
+// trying; but if the claim has expired and q.Admin is set, the cluster takes the region over.
 func (s *Set) Claim(q record.Claim, now int64, newLease func() string) (Lease, error) {
 	ttl := cmp.Or(q.TTL, record.DefaultTTL)
 	at, found := s.find(q.Region)
@@ -171,7 +171,7 @@ func (s *Set) Drop(region string) {
 	}
 }
 
-// StaleLastSeen returns, by region, when each expired claim was last renewed.
+// StaleLastSeen returns, by region, when each stale claim was last renewed.
 func (s *Set) StaleLastSeen() map[string]int64 {
 	seen := make(map[string]int64)
 	for i := range s.list {

@@ -47,7 +47,7 @@ func (p Program) settings(c *config) []Setting {
 	return append(all, p.Settings...)
 }
 
-// Main runs the program. If it fails, Main ends the process: with an ExitCode, or after an error message with 2.
+// Main runs the program. If it fails, Main ends the process with the code of the ExitCode; without one, with 2 and an error message.
 func (p Program) Main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once

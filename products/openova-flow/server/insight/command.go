@@ -15,7 +15,7 @@ var verbs = map[string][]string{
 var options = regexp.MustCompile(`^(-n|-A|-o|--for|--reset|--force|--with-source|--tail=\d{1,6}|--raw=/readyz\?verbose|--as=[^-].*)$`)
 
 // allowedCommand returns argv if its program, subcommand and options are among those that the adapter uses, else nil: a caller that may write a node must
-// not be able to suggest any command to people.
+// not be able to suggest arbitrary commands to people.
 func allowedCommand(argv []string) []string {
 	if len(argv) < 2 {
 		return nil

@@ -63,7 +63,7 @@ type trace struct {
 	spans map[string]*span // by id
 	root  *span
 	runs  map[string]*span // of releases and Kustomizations, by the ids of their nodes
-	waits map[string]*span // by the id of the run that waits
+	waits map[string]*span // by the span id of the run that waits
 }
 
 // trace returns the trace of a rollout once a Jaeger has the expected number of its spans.
@@ -121,7 +121,7 @@ func (s *stage) arrange(spans []*span) *trace {
 			one.EndTimeUnixNano = one.StartTimeUnixNano
 		}
 		if one.TraceID != spans[0].TraceID || t.spans[one.SpanID] != nil {
-			s.Errorf("span %s of trace %s is in another trace, or there twice", one.SpanID, one.TraceID)
+			s.Errorf("span %s of trace %s: want each span once, all in trace %s", one.SpanID, one.TraceID, spans[0].TraceID)
 		}
 		t.spans[one.SpanID] = one
 		if one.ParentSpanID == "" {

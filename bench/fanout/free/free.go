@@ -12,7 +12,7 @@ import (
 var given = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
 
 // Addr returns a free loopback address. Its port is outside of the kernel's default ephemeral range, so that no outgoing connection takes it before the
-// caller listens, or between two restarts.
+// caller listens, or while the listener restarts.
 func Addr() (addr string, err error) {
 	for range 1000 {
 		var l net.Listener

@@ -116,7 +116,7 @@ func (r *run) restart(with syscall.Signal) error {
 	if err := r.stop(with); err != nil {
 		return err
 	}
-	if with == syscall.SIGKILL { // counted after the end: a publisher that is still resending to this process must not include this kill in resent
+	if with == syscall.SIGKILL { // after the end of the process, so that no publisher that resends its state to it takes the kill for handled
 		r.kills.Add(1)
 	}
 	r.stats.restarts.Add(1)

@@ -74,7 +74,7 @@ func (p *Process) Stop() error {
 var given = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
 
 // FreeAddr returns an unused address on loopback. Its port is outside the kernel's default ephemeral range, so that no outgoing connection takes it before
-// the caller listens, or between two restarts.
+// the caller listens, or while the listener restarts.
 func FreeAddr() (addr string, err error) {
 	for range 1000 {
 		var l net.Listener

@@ -1,1 +1,0 @@
-export{t as criticalPath}from"./critical-D9H2Z_ZZ.js";

@@ -1,1 +1,0 @@
-import{a as e,i as t,o as n}from"./diagnosis-DA_WM7EC.js";import{t as r}from"./critical-D9H2Z_ZZ.js";function i(i,a,o){return{blockedBy:t(i,a,o),blocks:e(i,a),critical:r(i,o,[a,...n(i,a)]).ids}}export{i as highlightOf};

@@ -160,9 +160,10 @@ describe("the report, opened from disk without a network", () => {
 
   it("lists what was waited for", async () => {
     const { page, faults, close } = await open("shop");
-    const undone = page.getByRole("region", { name: /^Not done/ });
-    expect(await undone.locator("> ul").innerText()).toMatch(/^fsn1\/shop\/web broken: web was given up/);
-    const done = undone.locator("details");
+    const objects = page.getByRole("region", { name: "Objects" });
+    expect(await objects.getByRole("heading").innerText()).toBe("Not done 1");
+    expect(await objects.locator("> ul").innerText()).toMatch(/^fsn1\/shop\/web broken: web was given up/);
+    const done = objects.locator("details");
     expect(await done.innerText()).toBe("Done 1");
     await done.locator("summary").click();
     expect((await done.locator("li").allInnerTexts()).map((t) => t.trim())).toEqual(["fsn1/shop/db ready"]);
@@ -175,12 +176,19 @@ describe("the report, opened from disk without a network", () => {
     await close();
   });
 
+  it("names the list of objects if all are done", async () => {
+    const { page, faults, close } = await open("again");
+    expect(await page.getByRole("region", { name: "Objects" }).innerText()).toBe("Done 1");
+    expect(faults).toEqual([]);
+    await close();
+  });
+
   it("names a stale region, and what does not exist", async () => {
     const { page, faults, close } = await open("away");
     await says(page.getByRole("heading", { level: 1 }), /Timed out/);
     await says(page.locator("header"), /away, region hel1 .*0 of 1 done.* after 5s of waiting/);
     expect(await page.getByRole("region", { name: "What was wrong" }).locator("li").allInnerTexts()).toEqual([expect.stringMatching(/^Region hel1 is stale, last seen at \d/), "HelmRelease shop/none does not exist."]);
-    await says(page.getByRole("region", { name: /^Not done/ }), /hel1\/shop\/web ready: Region hel1 is stale/);
+    await says(page.getByRole("region", { name: "Objects" }), /hel1\/shop\/web ready: Region hel1 is stale/);
     expect(faults).toEqual([]);
     await close();
   });

@@ -1,7 +1,7 @@
 import { buildGraph, emptyState, fold, type FlowNode, type RevisionRegion, type Revision, type Rollout } from "@openova/flow-core";
 import { describe, expect, it } from "vitest";
 import { HOME, formatRoute, parseRoute } from "../src/lib/route.ts";
-import { commitLike, isDigits, isNamed, targetOf, regionAt, sourceAt, runningOf, regionText, searched, shortRevision, sourceNames } from "../src/lib/revisions.ts";
+import { hashStartingWith, isDigits, isNamed, targetOf, regionAt, sourceAt, runningOf, regionText, matchesSearch, shortRevision, sourceNames } from "../src/lib/revisions.ts";
 
 const A = "0123456789abcdef0123456789abcdef01234567";
 const B = "fedcba9876543210fedcba9876543210fedcba98";
@@ -54,15 +54,15 @@ describe("a link or search by commit", () => {
   it("accepts only digits that may be a commit", () => {
     expect(["abcd", A, DIGEST].map(isDigits)).toEqual([true, true, true]);
     expect(["abc", "abcx", "", `${DIGEST}a`].map(isDigits)).toEqual([false, false, false, false]);
-    expect(commitLike(`main@sha1:${A}`, "0123")).toBe(A);
-    expect(commitLike(`main@sha1:${A}`, "1234")).toBeUndefined();
-    expect(commitLike(undefined, "0123")).toBeUndefined();
+    expect(hashStartingWith(`main@sha1:${A}`, "0123")).toBe(A);
+    expect(hashStartingWith(`main@sha1:${A}`, "1234")).toBeUndefined();
+    expect(hashStartingWith(undefined, "0123")).toBeUndefined();
   });
 
   it("finds every word in source, revision, regions or changed releases", () => {
     const r = revision({ regions: [region({ releases: ["fsn1/apps/db"] })] });
-    for (const query of ["apps", "GitRepository apps", "0123456", "apps/db", "git.example", "FSN1"]) expect(searched(r, query), query).toBe(true);
-    for (const query of ["hel1", "apps nothing"]) expect(searched(r, query), query).toBe(false);
+    for (const query of ["apps", "GitRepository apps", "0123456", "apps/db", "git.example", "FSN1"]) expect(matchesSearch(r, query), query).toBe(true);
+    for (const query of ["hel1", "apps nothing"]) expect(matchesSearch(r, query), query).toBe(false);
   });
 
   it("is in the URL, and without a view opens the revisions", () => {

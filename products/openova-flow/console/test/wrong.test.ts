@@ -27,7 +27,7 @@ const open = (query: string, options: VisitOptions = {}): Promise<Page> => openP
 const wrong = (page: Page): ReturnType<Page["locator"]> => page.locator("section[aria-labelledby=wrong]");
 
 describe("the list of problems", () => {
-  it("keeps its order during a rollout at three times its speed, and shows the try", async () => {
+  it("does not shift during a rollout at three times its speed, and shows the number of the try", async () => {
     const flow = "demo";
     const STEP = 1500;
     await replay(server, ["kit-fsn1", "kit-hel1"], { flow, until: 100_000 });

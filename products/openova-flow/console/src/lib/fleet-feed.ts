@@ -26,7 +26,7 @@ const POLL_MS = 2000;
 const MAX_BACKOFF_MS = 30_000;
 /** How long the stream may take to start before polling starts. */
 const PATIENCE_MS = 1500;
-/** The snapshot of a large flow has megabytes, so it is polled less often. */
+/** A flow with more nodes is polled less often: its snapshot has megabytes. */
 const LARGE = 2000;
 const LARGE_PAUSE_MS = 15_000;
 

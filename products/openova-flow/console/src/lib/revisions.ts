@@ -47,7 +47,7 @@ export function isDigits(text: string): boolean {
 }
 
 /** The commit or digest in a revision, if it begins with these digits. */
-export function commitLike(revision: string | undefined, digits: string): string | undefined {
+export function hashStartingWith(revision: string | undefined, digits: string): string | undefined {
   const hash = partsOf(revision ?? "")?.hash;
   return hash?.startsWith(digits.toLowerCase()) === true ? hash : undefined;
 }
@@ -56,7 +56,7 @@ export function commitLike(revision: string | undefined, digits: string): string
 export function isNamed(r: Revision, text: string): boolean {
   if (text === r.id || text === r.revision || text === r.originRevision) return true;
   const digits = partsOf(text)?.hash ?? text;
-  return isDigits(digits) && [r.commit, r.revision].some((revision) => commitLike(revision, digits) !== undefined);
+  return isDigits(digits) && [r.commit, r.revision].some((revision) => hashStartingWith(revision, digits) !== undefined);
 }
 
 /** The state of a revision at an instant in one source of a region; undefined before it was seen there. Past counts are unknown. */
@@ -114,8 +114,8 @@ export function targetOf(r: Revision, g: RevisionRegion, rollouts: readonly Roll
   };
 }
 
-/** Whether every word of a search is in its source, revision, commit, regions or changed releases. */
-export function searched(r: Revision, query: string): boolean {
+/** Whether every word of a search is in the source, revision, commit, regions or changed releases of a revision. */
+export function matchesSearch(r: Revision, query: string): boolean {
   const { kind, namespace, name, url } = r.source;
   const text = [kind, namespace, name, url, r.revision, r.originRevision, r.commit, ...r.regions.flatMap((g) => [g.region, ...g.releases])].join(" ").toLowerCase();
   return query.toLowerCase().split(/\s+/).every((word) => text.includes(word));
@@ -143,7 +143,7 @@ export interface Running {
   readonly wantedSince?: number | undefined;
 }
 
-/** The revisions that a node runs: of the Kustomization itself, or of the one that applied a release, and of the source of its chart. */
+/** The revisions that a node runs. A Kustomization has one; a release has that of the Kustomization that applied it, and that of its chart's source. */
 export function runningOf(graph: FlowGraph, node: FlowNode): readonly Running[] {
   const { appliedBy = "", kind, chart } = metaOf(node);
   const owner = kind === "Kustomization" ? node : graph.nodes.get(appliedBy);

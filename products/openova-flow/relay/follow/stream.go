@@ -106,18 +106,18 @@ func (s *Server) connect(ctx context.Context, cursor *string, frames chan<- Fram
 	if resp.StatusCode != http.StatusOK {
 		return refused(resp)
 	}
+	watchdog.Stop()
 	if !send(ctx, frames, Frame{Event: Connected}) {
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
-	lines := bufio.NewScanner(resp.Body)
+	lines := bufio.NewScanner(watchedReader{resp.Body, watchdog})
 	lines.Buffer(make([]byte, 64<<10), maxLine)
 	var f Frame
 	for lines.Scan() {
-		watchdog.Reset(silence)
 		line := lines.Bytes()
 		if len(line) == 0 {
 			if f.Event != "" && !send(ctx, frames, f) {
-				return ctx.Err()
+				return context.Cause(ctx)
 			}
 			*cursor, f = cmp.Or(f.ID, *cursor), Frame{}
 			continue
@@ -136,6 +136,18 @@ func (s *Server) connect(ctx context.Context, cursor *string, frames chan<- Fram
 		}
 	}
 	return s.plain(ctx, cmp.Or(lines.Err(), io.EOF))
+}
+
+// watchedReader runs the watchdog only during a Read, so neither a long line on a slow link nor a slow receiver of frames counts as silence.
+type watchedReader struct {
+	io.Reader
+	watchdog *time.Timer
+}
+
+func (r watchedReader) Read(p []byte) (int, error) {
+	r.watchdog.Reset(silence)
+	defer r.watchdog.Stop()
+	return r.Reader.Read(p)
 }
 
 func (s *Server) request(ctx context.Context, path string) (*http.Request, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -126,4 +127,47 @@ func TestServer_GivesUpASilentConnection(t *testing.T) {
 		}
 		cancel()
 	})
+}
+
+// slowBody is a transport and the body of its responses. Each Read gets one byte, after a pause.
+type slowBody struct {
+	text  string
+	pause time.Duration
+}
+
+func (b *slowBody) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Body: b, Header: make(http.Header)}, nil
+}
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	if b.text == "" {
+		return 0, io.EOF
+	}
+	time.Sleep(b.pause)
+	p[0], b.text = b.text[0], b.text[1:]
+	return 1, nil
+}
+
+func (b *slowBody) Close() error { return nil }
+
+// TestServer_KeepsASlowConnection has a snapshot that takes minutes to arrive, and a caller that takes minutes to process a frame.
+func TestServer_KeepsASlowConnection(t *testing.T) {
+	const stream = "event: a/snapshot\ndata: {}\n\nevent: a/deleted\ndata: {}\n\n"
+	for name, pauses := range map[string]struct{ read, process time.Duration }{"slow link": {30 * time.Second, 0}, "slow caller": {0, 5 * time.Minute}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &follow.Server{URL: "http://x", Client: &http.Client{Transport: &slowBody{stream, pauses.read}}, Token: func() (string, error) { return "", nil }, Log: slog.New(slog.DiscardHandler)}
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				frames := make(chan follow.Frame)
+				go s.Run(ctx, frames)
+				for _, want := range []string{follow.Connected, "snapshot", "deleted", follow.Lost} {
+					if f := <-frames; f.Event != want {
+						t.Fatalf("%q, want %q", f.Event, want)
+					}
+					time.Sleep(pauses.process)
+				}
+			})
+		})
+	}
 }

@@ -20,7 +20,10 @@ func main() {
 	flag.Parse()
 	addr, err := netip.ParseAddrPort(*listen)
 	if err != nil {
-		log.Fatal(err)
+		log.Fatalf("-listen: %v", err)
+	}
+	if !addr.Addr().Is4() {
+		log.Fatalf("-listen: %s is not an IPv4 address", addr.Addr())
 	}
 	s := &server{topics: map[string]*topic{}}
 	for range runtime.NumCPU() {

@@ -31,7 +31,8 @@ type subscriber struct {
 	last  int64 // id of the last frame
 }
 
-// follow connects, stalls, disconnects and reconnects until ctx ends or a frame is wrong. Once loadEnded is closed it no longer stalls or disconnects.
+// follow connects, stalls, disconnects and reconnects until ctx ends or a response or frame is wrong. Once loadEnded is closed it no longer stalls
+// or disconnects.
 func (sub *subscriber) follow(ctx context.Context, loadEnded <-chan struct{}) error {
 	for ctx.Err() == nil {
 		wait, err := sub.connect(ctx, loadEnded)
@@ -52,7 +53,7 @@ func (sub *subscriber) follow(ctx context.Context, loadEnded <-chan struct{}) er
 	return nil
 }
 
-// connect reads from one connection until it ends, and returns the wait before the next one.
+// connect reads from one connection until it ends or is to be left, and returns the wait before the next one.
 func (sub *subscriber) connect(ctx context.Context, loadEnded <-chan struct{}) (wait time.Duration, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -38,7 +38,7 @@ func audit(k kit, declared []release) (out []finding) {
 			}
 		}
 		if base := fileName(r.File); r.Slot < 0 {
-			add(r.File, r.line, "no-slot", "the name must be the slot and the release, such as %02d-%s.yaml", 10, r.Name)
+			add(r.File, r.line, "no-slot", "the file name must be the slot and the release, such as %02d-%s.yaml", 10, r.Name)
 		} else if base != r.Name && "bp-"+base != r.Name {
 			add(r.File, r.line, "file-name", "the file is named after %s but has %s", base, r.Name)
 		}
@@ -80,8 +80,8 @@ func audit(k kit, declared []release) (out []finding) {
 		}
 	}
 	for i, name := range k.resources {
-		isKit := slices.ContainsFunc(k.files, func(f kitFile) bool { return f.base == name })
-		if !isKit && !strings.Contains(name, "/") {
+		exists := slices.ContainsFunc(k.files, func(f kitFile) bool { return f.base == name })
+		if !exists && !strings.Contains(name, "/") {
 			add(k.kustomization, k.resourceLines[i], "no-file", "%s is listed but does not exist", name)
 		}
 	}

@@ -102,7 +102,7 @@ func TestAudit_FindsDrift(t *testing.T) {
 		{"a file named after another release", map[string]string{"kit/56-bp-c.yaml": "", "kit/56-bp-d.yaml": helmRelease("bp-c", "bp-a", "bp-b"), "kit/kustomization.yaml": "resources: [01-a.yaml, 02-b.yaml, 56-bp-d.yaml]\n"},
 			[]string{"kit/56-bp-d.yaml:1: the file is named after bp-d but has bp-c"}},
 		{"a file without a slot", map[string]string{"kit/02-b.yaml": "", "kit/b.yaml": fine["kit/02-b.yaml"], "kit/kustomization.yaml": "resources: [01-a.yaml, b.yaml, 56-bp-c.yaml]\n"},
-			[]string{"kit/b.yaml:1: the name must be the slot and the release, such as 10-bp-b.yaml"}},
+			[]string{"kit/b.yaml:1: the file name must be the slot and the release, such as 10-bp-b.yaml"}},
 		{"a slot without a release", built(map[string]string{"kit/03-d.yaml": "kind: Namespace\n"}, "03-d.yaml"), []string{"kit/03-d.yaml: the slot has no HelmRelease"}},
 		{"a name twice", built(map[string]string{"kit/57-bp-c.yaml": helmRelease("bp-c", "bp-a", "bp-b")}, "57-bp-c.yaml"),
 			[]string{"kit/57-bp-c.yaml:1: bp-c is in slot 57 but declared for slot 56", "kit/57-bp-c.yaml:1: bp-c is in the kit twice, here and in kit/56-bp-c.yaml:1"}},

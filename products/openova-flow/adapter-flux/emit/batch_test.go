@@ -33,7 +33,7 @@ func TestEncode_OrdersMessagesByType(t *testing.T) {
 		{"made and deleted", []mapping.Change{node("a"), edge("a", "b"), {DeleteNode: "a"}}, []flow.Type{flow.TypeUpsertNodes, flow.TypeUpsertRels, flow.TypeDeleteNodes}},
 		{"edge to a node that is deleted", []mapping.Change{edge("a", "b"), {DeleteNode: "b"}}, []flow.Type{flow.TypeUpsertRels, flow.TypeDeleteNodes}},
 		{"edge made and deleted", []mapping.Change{edge("a", "b"), cut("a", "b")}, []flow.Type{flow.TypeUpsertRels, flow.TypeDeleteRels}},
-		{"the later of two", []mapping.Change{node("a"), node("b"), node("a")}, []flow.Type{flow.TypeUpsertNodes, flow.TypeUpsertNodes}},
+		{"one node twice", []mapping.Change{node("a"), node("b"), node("a")}, []flow.Type{flow.TypeUpsertNodes, flow.TypeUpsertNodes}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			batched, one := flow.NewState("f", 0), flow.NewState("f", 0)

@@ -169,7 +169,7 @@ func TestLead_RestartedProcessOfOneEpochIsNewer(t *testing.T) {
 	})
 }
 
-func TestDeliver_NumbersExceedAClockSetBack(t *testing.T) {
+func TestDeliver_IncreasesTheNumberAfterAClockSetBack(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		future := time.Now().Add(30 * 24 * time.Hour).UnixMilli()

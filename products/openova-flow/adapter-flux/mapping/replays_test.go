@@ -12,7 +12,7 @@ import (
 
 const hour = 3_600_000
 
-// noon is the time of the conditions in testdata/replays.
+// noon is when the objects in testdata/replays were created. Their conditions are as old, except some in stalled-restart.
 const noon = 1795435200000
 
 // later replays a file, and evaluates the flow at a number of milliseconds after noon.
@@ -41,7 +41,8 @@ func problem(t *testing.T, v *insight.View, root string) insight.Problem {
 	return insight.Problem{}
 }
 
-// TestJudgement_EveryReasonOfAFailureIsBroken: after an hour, Ready=False is broken and a problem for any reason except a wait or a cancelled check.
+// TestJudgement_EveryReasonOfAFailureIsBroken: after an hour, a failure of any reason is broken and a problem, and so is an object that its controller has
+// not observed.
 func TestJudgement_EveryReasonOfAFailureIsBroken(t *testing.T) {
 	_, v := later(t, "reasons", hour)
 	for _, name := range []string{"tests-failed-at-rest", "tests-failed-retrying", "rollback-failed", "uninstall-remediation-failed", "restclient", "stateerror", "factoryerror",
@@ -87,12 +88,12 @@ func TestJudgement_ReleaseUnderAKustomizationIsTheRoot(t *testing.T) {
 		t.Errorf("the problems are %+v", p)
 	}
 	if by := v.HeldBy(apps); !slices.Equal(by, []string{release}) {
-		t.Errorf("apps is held by %q", by)
+		t.Errorf("apps is blocked by %q", by)
 	}
 }
 
-// TestJudgement_SourceOfEveryKindIsTheRoot: also an OCIRepository that the release names or creates is the root of its failure.
-func TestJudgement_SourceOfEveryKindIsTheRoot(t *testing.T) {
+// TestJudgement_FailedSourceIsTheRoot has an OCIRepository made for the release, an OCIRepository in its chartRef, and a Bucket.
+func TestJudgement_FailedSourceIsTheRoot(t *testing.T) {
 	for file, want := range map[string][]string{
 		"flux210":  {"r1/OCIRepository/team/team-podinfo", "r1/team/podinfo"},
 		"chartref": {"r1/OCIRepository/team/team-podinfo", "r1/team/podinfo"},
@@ -105,15 +106,18 @@ func TestJudgement_SourceOfEveryKindIsTheRoot(t *testing.T) {
 	}
 }
 
-// TestJudgement_OlderGenerationIsNotReady: an object that is ready at an older generation is not ready, and blocks the nodes that wait for
-// it.
+// TestJudgement_OlderGenerationIsNotReady: an object that is ready at an older generation is not ready, and blocks the nodes that wait for it.
 func TestJudgement_OlderGenerationIsNotReady(t *testing.T) {
 	_, v := later(t, "stale-dep", 30_000)
 	wantStates(t, v, map[string]string{"r1/db": "waiting", "r1/app": "waiting"})
 	if by := v.HeldBy("r1/app"); !slices.Equal(by, []string{"r1/db"}) {
-		t.Errorf("app is held by %q", by)
+		t.Errorf("app is blocked by %q", by)
 	}
-	_, v = later(t, "readyexpr", hour)
+}
+
+// TestJudgement_UnmetReadyExprIsAProblem: a node that waits because of its readyExpr is blocked by a ready dependency, so it is the problem itself.
+func TestJudgement_UnmetReadyExprIsAProblem(t *testing.T) {
+	_, v := later(t, "readyexpr", hour)
 	wantStates(t, v, map[string]string{"r1/db": "ready", "r1/app": "waiting"})
 	if p := problem(t, v, "r1/app"); p.Class != "ready-expr" || !slices.Contains(p.Marks, "ready-expr") || !slices.Equal(v.HeldBy("r1/app"), []string{"r1/db"}) {
 		t.Errorf("the problem is %+v", p)

@@ -15,8 +15,8 @@ import (
 )
 
 // source lists and watches for a reflector. It reports the results of requests and the error events of watches, since a reflector reports neither a 429 or
-// a refused connection of a watch, nor error events. It repeats requests without an answer, since a reflector would wait longer each time, up to half a
-// minute, partly without checking its context.
+// a refused connection of a watch, nor error events. It repeats requests without an answer, since a reflector would wait longer each time, partly without
+// checking its context.
 type source struct {
 	dynamic.ResourceInterface
 	timeout time.Duration // limit for a list, and for the response header of a watch
@@ -43,7 +43,7 @@ func (s source) list(ctx context.Context, opts metav1.ListOptions) (list runtime
 func (s source) watch(ctx context.Context, opts metav1.ListOptions) (w watch.Interface, err error) {
 	err = s.answered(ctx, func() error {
 		w, err = s.begin(ctx, opts)
-		if err == nil || opts.SendInitialEvents == nil || classOf(err).unanswered() { // after any other error of a streaming list, the reflector lists, which is reported
+		if err == nil || opts.SendInitialEvents == nil || classOf(err).unanswered() { // any other error of a streaming list makes the reflector send another request, which is reported
 			s.outcome("watch", err)
 		}
 		return err

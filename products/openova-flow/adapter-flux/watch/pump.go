@@ -39,9 +39,9 @@ type Pump struct {
 }
 
 const (
-	maxVersions = 16  // waiting versions of one object
-	room        = 512 // waiting items up to which no version is dropped, about 50 ms of work: a machine that is busy for a moment loses none
-	skipAgain   = time.Minute
+	maxVersions     = 16  // waiting versions of one object
+	room            = 512 // waiting items up to which no version is dropped, about 50 ms of work: a machine that is busy for a moment loses none
+	logSkippedAgain = time.Minute
 )
 
 // PumpConfig configures a Pump.
@@ -73,10 +73,10 @@ func (p *Pump) Run(ctx context.Context) {
 	})
 }
 
-// skip counts an invalid version. It logs each object at most once in a period of skipAgain.
+// skip counts an invalid version. It logs each object at most once in a period of logSkippedAgain.
 func (p *Pump) skip(object objectKey, err error) {
 	p.metrics.mappingErrors.Inc()
-	if now := time.Now(); p.skipped == nil || now.Sub(p.skippedSince) >= skipAgain {
+	if now := time.Now(); p.skipped == nil || now.Sub(p.skippedSince) >= logSkippedAgain {
 		p.skipped, p.skippedSince = map[objectKey]bool{}, now
 	}
 	if !p.skipped[object] {

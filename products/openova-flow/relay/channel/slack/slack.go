@@ -116,7 +116,7 @@ func (s *Sender) Send(ctx context.Context, d channel.Delivery, m channel.Memory)
 
 // reply replies to a message that its subject is resolved: Slack notifies nobody of an edit.
 func (s *Sender) reply(ctx context.Context, d *channel.Delivery, ts string) error {
-	own := map[string]string{"reply": d.ID()} // Slack lists the message with its replies, and it has the key id
+	own := map[string]string{"reply": d.ID()} // not the key "id", which the message itself has: Slack lists it with its replies
 	if d.Repeat {
 		found, err := s.find(ctx, "conversations.replies", ts, own, 0)
 		if err != nil || found != "" {
@@ -133,7 +133,7 @@ func (s *Sender) reply(ctx context.Context, d *channel.Delivery, ts string) erro
 	return err
 }
 
-// find returns the ts of the message whose metadata has some values, empty if it finds none. It searches the thread of a message, or the channel if thread is
+// find returns the ts of the message whose metadata has the values, empty if it finds none. It searches the thread of a message, or the channel if thread is
 // empty. since is Unix milliseconds; 0: no limit.
 func (s *Sender) find(ctx context.Context, method, thread string, values map[string]string, since int64) (string, error) {
 	form := url.Values{"channel": {s.Channel}, "limit": {"100"}, "include_all_metadata": {"true"}}
@@ -200,7 +200,7 @@ func gone(err error) bool {
 	return ok && slices.Contains([]string{"message_not_found", "cant_update_message", "edit_window_closed"}, e.code)
 }
 
-// permanentErrors are the errors for a message that Slack never accepts. All other errors can be repaired in Slack or in the files of the relay.
+// permanentErrors are the errors for a message that Slack never accepts. After any other error, a later attempt may succeed.
 var permanentErrors = []string{"msg_too_long", "no_text", "invalid_blocks", "invalid_blocks_format", "invalid_metadata_format", "metadata_too_large", "invalid_arguments", "invalid_json"}
 
 func (s *Sender) call(ctx context.Context, method string, m message) (*answer, error) {

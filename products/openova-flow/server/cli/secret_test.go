@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal/terminaltest"
 )
 
-// TestSettings_ErrorsRepeatNoSecret sets each setting to a URL with a secret, as if two settings were mixed up.
+// TestSettings_ErrorsRepeatNoSecret gives each setting, and arguments of each command, a URL with a secret, as if two values were mixed up.
 func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 	for _, value := range terminaltest.SecretURLs {
 		for _, s := range (Program{}).All() {

@@ -19,7 +19,7 @@ import (
 )
 
 // TestReader_RegionsReachEveryReader has claims, messages and deletions race with readers that read only when they are woken. In the end each has the
-// current regions of every flow.
+// current regions of its flows.
 func TestReader_RegionsReachEveryReader(t *testing.T) {
 	const flows = 3
 	h := hub.New(hub.Config{RingCapacity: 40})

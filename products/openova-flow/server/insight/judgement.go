@@ -56,7 +56,7 @@ type Segment struct {
 	Command  []string // argv of the command to run next
 	Problem  bool     // a root cause, unless the node blames another one
 	Final    bool     // does not change without a person
-	Gate     string   // GatePass, GateWait or empty
+	Gate     string   // GatePass, GateWait, or empty: neither
 }
 
 // Judgement is the state of one node as its own object shows it.

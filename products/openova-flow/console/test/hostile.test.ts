@@ -16,7 +16,7 @@ afterAll(async () => {
 });
 
 // Some of the cases. `make fuzz-page` runs all of them, and mixtures.
-const HERE = ["a ring of 28 containers", "reserved and unprintable names", "the earliest and latest instants", "a region that lists an unwatched kind twice"];
+const HERE = ["a cycle of 28 containers", "reserved and unprintable names", "the earliest and latest instants", "a region that lists an unwatched kind twice"];
 
 it.each(HERE)("survives %s", async (name) => {
   const flow = `case-${HERE.indexOf(name)}`;

@@ -35,7 +35,7 @@ beforeAll(async () => {
     // Long enough to play `again` for more than one tick.
     await new Promise((resolve) => setTimeout(resolve, 4000));
     await server.post("again", [again("succeeded", "ready", Date.now())]);
-    // More messages than one response of the server.
+    // More messages than `wait` gets with one request.
     await server.post("shop", Array.from({ length: 1100 }, (_, i) => nodes(of("db", "running", { ...judged("working"), failures: i }))));
     await server.post("shop", [nodes(of("db", "succeeded", judged("ready")), of("web", "failed", givenUp))]);
     await replay(server, ["real-d-kustomizations"], { flow: "recorded" });

@@ -28,7 +28,7 @@ const span = (s: string): number => Number(s.slice(0, -1)) * { s: 1e3, m: 60e3, 
 const list = (v: string | readonly string[]): readonly string[] => (typeof v === "string" ? [v] : v);
 const has = (sentence: string, want: string): boolean => want.split("|").some((w) => sentence.toLowerCase().includes(w.toLowerCase()));
 
-/** The unmet parts of one expectation, by name. */
+/** A sentence for each part of an expectation that a state does not meet. */
 function missed(want: Expected, state: FlowState, now: number): string[] {
   const graph: FlowGraph = buildGraph(state);
   const context = { nodes: graph.nodes, unconfirmed: state.unconfirmed, regions: state.regions, now };
@@ -66,7 +66,7 @@ function missed(want: Expected, state: FlowState, now: number): string[] {
   return out;
 }
 
-/** The adapter's output for recordings of real controllers, and what the page must show of it. */
+/** The adapter's output for each of its cases, and what the page must show of it. */
 describe("cases of the adapter", () => {
   it("exist", () => expect(names.length).toBeGreaterThanOrEqual(30));
 

@@ -20,10 +20,10 @@ func main() {
 	flag.Parse()
 	addr, err := netip.ParseAddrPort(*listen)
 	if err != nil {
-		log.Fatalf("-listen: %v", err)
+		log.Fatalf("-listen %q: %v", *listen, err)
 	}
 	if !addr.Addr().Is4() {
-		log.Fatalf("-listen: %s is not an IPv4 address", addr.Addr())
+		log.Fatalf("-listen %q: not an IPv4 address", *listen)
 	}
 	s := &server{topics: map[string]*topic{}}
 	for range runtime.NumCPU() {

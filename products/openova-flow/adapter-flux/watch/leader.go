@@ -175,7 +175,7 @@ const reachTime = 2 * time.Second
 // offers reports whether another process holds the Lease and offers it.
 func (l *Leader) offers(lease *coordinationv1.Lease) bool {
 	_, offers := lease.Annotations[undelivered]
-	return offers && !holds(lease, l.cfg.Identity)
+	return offers && *cmp.Or(lease.Spec.HolderIdentity, new(string)) != "" && !holds(lease, l.cfg.Identity)
 }
 
 // reaches reports whether this process could take over.

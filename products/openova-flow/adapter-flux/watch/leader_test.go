@@ -428,6 +428,26 @@ func TestLeader_DoesNotTakeItsOwnOffer(t *testing.T) {
 	})
 }
 
+// TestLeader_TakesAReleasedOfferWithoutAsking has a holder offer its Lease, and then release it.
+func TestLeader_TakesAReleasedOfferWithoutAsking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := newClientset()
+		first := startCandidate(t, client, "pod-1", func(c *watch.LeaderConfig) {
+			c.Undelivered, c.Reaches = func(time.Time) bool { return true }, func(context.Context) bool { return true }
+		})
+		advance(time.Minute)
+		first.stop()
+		var calls atomic.Int64
+		second := startCandidate(t, client, "pod-2", func(c *watch.LeaderConfig) {
+			c.Undelivered, c.Reaches = func(time.Time) bool { return false }, func(context.Context) bool { calls.Add(1); return true }
+		})
+		advance(2 * time.Second)
+		if !second.current().leads || calls.Load() != 0 {
+			t.Errorf("the second leads: %v, after %d calls of Reaches", second.current().leads, calls.Load())
+		}
+	})
+}
+
 func TestLeader_FlowsAndRegionsHaveTheirOwnLeases(t *testing.T) {
 	seen := map[string]bool{}
 	for _, flow := range []string{"a", "b"} {

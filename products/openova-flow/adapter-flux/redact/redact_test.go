@@ -32,7 +32,7 @@ func forms(s string) map[string]string {
 func TestForms_AllDiffer(t *testing.T) {
 	seen := map[string]string{}
 	for name, text := range forms(planted) {
-		if other, ok := seen[text]; ok && name+other != "JSONGo" && name+other != "GoJSON" {
+		if other, ok := seen[text]; ok {
 			t.Errorf("%s equals %s: %s", name, other, text)
 		}
 		seen[text] = name

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestReplicas_TwoFailuresLoseNothing causes two failures at once, or the failure of one direction of a route, while emitters post to any replica and
-// subscribers move between replicas. No acknowledged message is lost, and no subscriber gets an older state than it has.
+// TestReplicas_TwoFailuresLoseNothing causes two failures at once while emitters post to any replica and subscribers move between replicas: both routes of the
+// leader, in one direction or both, or a route and another node. No acknowledged message is lost, and no subscriber gets an older state than it has.
 func TestReplicas_TwoFailuresLoseNothing(t *testing.T) {
 	t.Parallel() // mostly waits
 	const emitters, flows, subscribers = 4, 4, 24

@@ -71,7 +71,7 @@ func (h *Hub) Apply(e Entry) Outcome {
 	return h.apply(change{Command: e.Command, at: e.At, first: FirstOf(e.Seq), last: FirstOf(e.Seq+1) - 1, birth: func() string { return e.Birth }})
 }
 
-// ingestByLog appends a request to the log. It checks limits first, because every entry of the log is applied.
+// ingestByLog appends a request to the log. It checks limits first, because Apply does not.
 func (h *Hub) ingestByLog(p record.Post) (record.Receipt, error) {
 	if len(p.Messages) > MaxEntryMessages {
 		return record.Receipt{Incarnation: h.Incarnation(p.FlowID)}, &TooLargeError{Detail: fmt.Sprintf("a batch may have %d messages, this one has %d; send fewer at a time", MaxEntryMessages, len(p.Messages))}
@@ -94,7 +94,7 @@ func (h *Hub) ingestByLog(p record.Post) (record.Receipt, error) {
 		c.ID = repeatID(p.FlowID, r.Incarnation, p.IfIncarnation, p.Stamp, p.Digest)
 	}
 	out, err := h.cfg.Log.Append(c)
-	if errors.Is(err, ErrRepeated) { // applied or refused by now, unless the flow was created or deleted since
+	if errors.Is(err, ErrRepeated) { // precheck finds its result, unless the flow was created or deleted since: then it is a new request
 		if r, done, err = h.precheck(p); done || err != nil {
 			return r, err
 		}

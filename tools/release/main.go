@@ -26,7 +26,7 @@ const usage = `release builds, pushes and checks the images and binaries of a re
   release images    write OCI layouts of the images, with SBOMs
   release push      push the images to a registry, and print what to sign: "image REF@DIGEST" and "sbom REF@DIGEST FILE"
   release binaries  write archives of the binaries, and SHA256SUMS
-  release check     compare the versions in the charts and the kit with --version
+  release check     compare the versions in charts, kit and docs with --version
 
 Each has its flags: release images -h
 `

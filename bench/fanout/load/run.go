@@ -226,7 +226,7 @@ func (m *measurement) settle(began reading) error {
 	}
 	m.result.ServerCPU, m.result.GeneratorCPU = end.server-began.server, end.generator-began.generator
 	m.result.ReaderBusy = float64(end.thread-began.thread) / float64(end.at-began.at)
-	m.result.PeakBytes, err = m.rss()
+	m.result.EndBytes, err = m.rss()
 	return err
 }
 

@@ -93,14 +93,14 @@ type Result struct {
 	CutWhy    string `json:"cutWhy,omitempty"`
 
 	Chunked    bool          `json:"chunked"`    // streams are chunked; else they end with the connection
-	Heartbeats int64         `json:"heartbeats"` // after the first frame
+	Heartbeats int64         `json:"heartbeats"` // after a reader's first snapshot; all, in a replay
 	LongestGap time.Duration `json:"longestGap"` // between two frames of a reader
 
 	ServerCPU      time.Duration `json:"serverCPU"` // during the measurement
 	GeneratorCPU   time.Duration `json:"generatorCPU"`
 	ReaderBusy     float64       `json:"readerBusy"` // CPU time of the reading thread, as a fraction of the time; near 1 the thread was the bottleneck
 	IdleBytes      int64         `json:"idleBytes"`  // growth of the server's resident memory while the readers connected
-	PeakBytes      int64         `json:"peakBytes"`  // resident at the end
+	EndBytes       int64         `json:"endBytes"`   // resident memory of the server at the end
 	StalledCut     int           `json:"stalledCut"` // stalled readers that the server has cut off
 	ConnectSeconds float64       `json:"connectSeconds"`
 }

@@ -22,6 +22,7 @@ beforeAll(async () => {
   const revision = (letter: string): string => `main@sha1:${letter.repeat(40)}`;
   const now = Date.now();
   await server.post(FLOW, [everyState(FLOW), nodes(...git.settled(revision("a"), now - 300_000))]);
+  // There must be a past to play.
   await new Promise((resolve) => setTimeout(resolve, 1500));
   await server.post(FLOW, [nodes(git.source(revision("b"), now), git.release("api", "web", 2, "running", now))]);
 });

@@ -25,7 +25,7 @@ type Reader struct {
 func NewReader(r io.Reader) *Reader { return &Reader{values: newSplitter(r)} }
 
 // Next returns the next event of a mapped kind, and io.EOF after the last. It skips bookmarks and other kinds. The items of a list, as kubectl prints it, are
-// ADDED events. An error other than io.EOF has the line. Later calls return the same error.
+// ADDED events. An error within a value has the line. Later calls return the same error.
 func (r *Reader) Next() (mapping.Event, error) {
 	for len(r.pending) == 0 && r.err == nil {
 		raw, line, err := r.values.next()
@@ -59,7 +59,7 @@ func located(err error, raw []byte, line int) error {
 func events(raw []byte) ([]mapping.Event, error) {
 	var value map[string]any
 	if err := utiljson.Unmarshal(raw, &value); err != nil {
-		// The errors of the decoder above have no offset.
+		// A syntax error of utiljson is not a *json.SyntaxError, which has the offset.
 		if again := json.Unmarshal(raw, &value); again != nil {
 			err = again
 		}

@@ -54,8 +54,8 @@ func Text(s string) string {
 var hidden = []string{"values", "postBuild", "patches", "patchesStrategicMerge", "patchesJson6902", "postRenderers", "inputs", "resources", "resourcesTemplate", "defaultValues"}
 
 // Object returns a copy of u without secrets. Mark replaces every input of charts, patches and templates, every annotation except Flux's own, and possible
-// secrets (Text). It also replaces these values where messages quote them, plain or encoded, unless they are shorter than six bytes or also names in the
-// object. Keys and structure are kept.
+// secrets (Text). It also replaces these values where messages quote them, plain or encoded, unless they are shorter than six bytes or also elsewhere in
+// metadata or spec, such as a name. Keys and structure are kept.
 func Object(u *unstructured.Unstructured) *unstructured.Unstructured {
 	u = u.DeepCopy()
 	var secrets []string
@@ -88,7 +88,7 @@ func Object(u *unstructured.Unstructured) *unstructured.Unstructured {
 	return u
 }
 
-// addStrings adds every string in v to a set. A value that is also a name elsewhere in the object is no secret.
+// addStrings adds every string in v to a set.
 func addStrings(v any, set map[string]bool) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -104,7 +104,8 @@ func addStrings(v any, set map[string]bool) {
 	}
 }
 
-// mask returns v with Mark in place of every value, and adds the values, and their lines, to secrets if they have at least leastSecret bytes.
+// mask returns v with Mark in place of every value. It adds to secrets the values, their lines, and in each line the text after the first colon or equals
+// sign, if they have at least leastSecret bytes.
 func mask(v any, secrets *[]string) any {
 	switch v := v.(type) {
 	case map[string]any:

@@ -179,8 +179,8 @@ func withoutChart(n flow.Node) string {
 	return s
 }
 
-// TestSeed_RestartWithoutNodesUsesTheHistory: without the server's nodes, status.history still has when the last run ended and when the last attempt began, up to a second
-// later than the conditions had.
+// TestSeed_RestartWithoutNodesUsesTheHistory: without the server's nodes, the start of a run is that of its last attempt in status.history, up to a second later than
+// in the conditions of that time. The conditions still have its end.
 func TestSeed_RestartWithoutNodesUsesTheHistory(t *testing.T) {
 	for _, rec := range recordings[:2] {
 		t.Run(rec.file, func(t *testing.T) {

@@ -50,7 +50,7 @@ func (r run) next(e evidence) run {
 	case done:
 		return r.conclude(e)
 	}
-	if !r.exists && !e.earliest.IsZero() { // a waiting object with an earlier run in its history
+	if !r.exists && !e.earliest.IsZero() { // first seen idle, with an earlier run in its history
 		return run{exists: true, start: e.earliest, end: e.ended, lowerBound: true, worked: e.earliest, gen: e.gen, outcome: e.outcome, attempts: e.failures}
 	}
 	return r

@@ -37,7 +37,7 @@ func (c *controllers) observe(now time.Time, list []unstructured.Unstructured) [
 		name := lease.GetName()
 		holder, _, _ := unstructured.NestedString(lease.Object, "spec", "holderIdentity")
 		if !mapping.IsControllerLease(name) || holder == "" && strings.Contains(name, "-leader-election-") {
-			continue // a shard that was removed and released its Lease
+			continue // not of a Flux controller, or of a shard that was removed and released its Lease
 		}
 		text, _, _ := unstructured.NestedString(lease.Object, "spec", "renewTime")
 		seconds, _, _ := unstructured.NestedInt64(lease.Object, "spec", "leaseDurationSeconds")

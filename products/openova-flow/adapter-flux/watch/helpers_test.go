@@ -257,7 +257,7 @@ func recorded(t testing.TB, file string) []mapping.Event {
 	}
 }
 
-// truths returns the final statuses in a recording, by the ids in region r.
+// truths returns the status of each release, and of region r, at the end of a recording, by node id. They come from its .truth.json file.
 func truths(t testing.TB, file string) map[string]string {
 	t.Helper()
 	raw, err := os.ReadFile("../testdata/recordings/" + file + ".truth.json")

@@ -10,12 +10,12 @@ import (
 // Config configures a Log. The zero value of a field means its default.
 type Config struct {
 	Conn         *nats.Conn    // to a server or cluster with JetStream; required
-	Name         string        // prefix of the stream, its subjects and the bucket; "openova-flow"
-	Replicas     int           // copies of stream and bucket in the cluster: 1, 3 or 5; 1
-	RingCapacity int           // messages in the hub's ring; 4096
-	RingBytes    int           // bytes in the hub's ring; 8 MiB
-	Timeout      time.Duration // limit for one Append or Sync; 5 s
-	Logger       *slog.Logger  // slog.Default()
+	Name         string        // prefix of the stream, its subjects and the bucket; default "openova-flow"
+	Replicas     int           // copies of stream and bucket in the cluster: 1, 3 or 5; default 1
+	RingCapacity int           // messages in a flow's ring, as in hub.Config; default 4096
+	RingBytes    int           // bytes in a flow's ring, as in hub.Config; default 8 MiB
+	Timeout      time.Duration // limit for one Append or Sync; default 5 s
+	Logger       *slog.Logger  // default slog.Default()
 
 	Acknowledged   uint64           // an entry known to be acknowledged: a stream that ends before it is damaged
 	OnAcknowledged func(seq uint64) // called from any goroutine for each acknowledged entry, before Append returns

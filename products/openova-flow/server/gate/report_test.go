@@ -81,7 +81,7 @@ func TestAnswer_GoldenReports(t *testing.T) {
 	}
 }
 
-// TestSource_HintOfHugeTimes has a flow report times that no duration can hold.
+// TestSource_HintOfHugeTimes: the times of a source may be longer apart than a time.Duration can hold.
 func TestSource_HintOfHugeTimes(t *testing.T) {
 	s := gate.Source{ID: "one/x", Since: flow.At(-8_640_000_000_000_000), Interval: 1<<53 - 1}
 	longest := (math.MaxInt64 / time.Millisecond * time.Millisecond).String()

@@ -23,7 +23,7 @@ const maxValue = 4096
 // DefaultResend is how often an open alert is sent again.
 const DefaultResend = time.Minute
 
-// Sender is a channel.Sender and a channel.Refresher.
+// Sender is a channel.Sender, a channel.Refresher and a channel.Chooser.
 type Sender struct {
 	URLs   []string          // of the members of one cluster; each gets every alert
 	Labels map[string]string // added to every alert

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// ticks is USER_HZ: /proc has times in hundredths of a second on every architecture.
+// ticks is USER_HZ: /proc has times in hundredths of a second on every architecture that Go supports.
 const ticks = 100
 
 // Fields of /proc/self/stat, counted from the third, which follows the name of the program (proc_pid_stat(5)).

@@ -10,7 +10,7 @@ export type Context = Pick<
   | "fill" | "stroke" | "fillRect" | "fillText"
 >;
 
-/** The drawing surface of painters. Coordinates are CSS pixels of the viewport. */
+/** The drawing surface of painters. Coordinates are CSS pixels from its top left corner. */
 export interface Pen {
   readonly c: Context;
   readonly theme: Theme;

@@ -11,7 +11,7 @@ export interface Ghost {
   readonly nodeId: string;
 }
 
-/** A string that no id of a flow contains, since the server rejects unpaired surrogates. Ids that start with it sort first. */
+/** A string that no id of a flow contains, since the server rejects unpaired surrogates. Ids that start with it sort before all that do not start with U+0000. */
 export const FOREIGN = "\u0000\ud800";
 
 /** The id of the ghost for a node of another flow. */

@@ -30,9 +30,9 @@ export interface SceneRegion {
   readonly edges: Uint32Array;
   /** Height of the strip above the topmost node or group, for the label. */
   readonly band: number;
-  /** Height of the free space above its frame; Infinity if no region is above it. */
+  /** Height of the free space above its frame; Infinity if no region is above it; 0 in a scene with more than `manyRegions`. */
   readonly headroom: number;
-  /** Areas at the top left that are free of nodes: pairs of width and height, from narrow and high to wide and low. */
+  /** Areas at the top left that are free of nodes and groups: pairs of width and height, from narrow and high to wide and low. */
   readonly corner: readonly (readonly [number, number])[];
   x: number;
   y: number;
@@ -252,7 +252,7 @@ export class Scene {
     return this.#nodes[i];
   }
 
-  /** Replaces the nodes, of `ids` or all, whose object differs. Calls `changed` for each. */
+  /** Replaces the nodes whose object differs: of `ids`, without frames, or all. Calls `changed` for each. */
   update(nodes: ReadonlyMap<string, FlowNode>, context: DisplayContext, ids: Iterable<string> | undefined, changed: (index: number) => void): void {
     this.#now = context.now;
     const one = (i: number): void => {
@@ -300,8 +300,7 @@ export class Scene {
   }
 
   /**
-   * The name of a node, cut to `room` pixels where it still differs from other names. With `isShort`, the common prefix of all labels is
-   * left out.
+   * The name of a node, cut to `room` pixels where it still differs from other names. With `isShort`, `prefix` is left out.
    */
   fitLabel(i: number, text: TextFitter, room: number, size: number, weight: number, isShort: boolean): string {
     const label = this.labels[i]!;

@@ -9,7 +9,7 @@ import { beginRestart, expireRestart, foldRestart, type Restart } from "../fold/
 export interface FlowStoreOptions {
   readonly flowId: string;
   readonly now?: () => number;
-  /** How long nodes that a restarted server has not received again are kept; default 60 s. */
+  /** Maximum time for which nodes that a restarted server has not received again are kept; default 60 s. */
   readonly unconfirmedMs?: number;
 }
 

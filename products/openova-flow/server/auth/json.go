@@ -26,7 +26,7 @@ func parseJSON(data []byte) (any, error) {
 	return parseValue(d, 0)
 }
 
-// notJSON returns an error with the position at which data is not JSON.
+// notJSON returns an error with the line at which data is not JSON.
 func notJSON(data []byte) error {
 	var syntax *json.SyntaxError
 	var v json.RawMessage

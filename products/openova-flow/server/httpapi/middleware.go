@@ -88,9 +88,9 @@ func (s *Server) underBasePath(next http.Handler) http.Handler {
 // emptySegment stands for an empty segment of a path. It is not UTF-8, so it is refused as a flow id and as a region.
 const emptySegment = "%FF"
 
-// literalSegments replaces the segments . and .. and, except for a last one outside /v1/, empty ones, because the mux would redirect such a path before any
-// handler runs. As a flow id they are then refused. As a region, . and .. are taken literally, and an empty one is refused. Elsewhere only the pattern /
-// matches them.
+// literalSegments percent-encodes the segments . and .. of a path and replaces empty ones by emptySegment, because the mux would redirect such a path before
+// any handler runs. It keeps an empty last segment outside /v1/. None of the results is a valid flow id. As a region, . and .. are taken literally, and
+// emptySegment is refused. Elsewhere only the pattern / matches them.
 func literalSegments(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := r.URL.Path; r.URL.RawPath == "" && strings.HasPrefix(p, "/") && !strings.HasSuffix(p, "/") && !strings.Contains(p, "//") && !strings.Contains(p, "/.") {
@@ -196,10 +196,10 @@ func wholeQuery(next http.Handler) http.Handler {
 	})
 }
 
-// handler answers a request of a caller with a valid credential.
+// handler answers a request; g is the grant of its caller.
 type handler func(w http.ResponseWriter, r *http.Request, g *auth.Grant)
 
-// authenticated calls f for callers with a valid credential, below /v1/ only once the server has loaded its flows.
+// authenticated calls f with the grant of the caller; below /v1/, only once the server has loaded its flows.
 func (s *Server) authenticated(f handler) http.Handler {
 	return wholeQuery(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g, err := s.cfg.Auth.Authenticate(r)

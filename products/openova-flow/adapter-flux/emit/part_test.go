@@ -71,7 +71,7 @@ func TestReadPart_RejectsInvalidSnapshots(t *testing.T) {
 	}
 }
 
-// TestReadPart_KeepsElementsOfTheMaximumSize reads two neighbours that are each as large as a message may be.
+// TestReadPart_KeepsElementsOfTheMaximumSize reads two neighbours that are each nearly as large as a message may be.
 func TestReadPart_KeepsElementsOfTheMaximumSize(t *testing.T) {
 	fill := strings.Repeat("a", DefaultMaxMessage-200)
 	element := func(id string) string {

@@ -21,7 +21,7 @@ func down(leases ...string) mapping.RegionInfo {
 	return info
 }
 
-// problems returns the problems of the flow, as the server computes them, at seconds after day.
+// problems returns the problems of the flow, as the server computes them, the given seconds after day.
 func (w *world) problems(at int) []insight.Problem {
 	return insight.Read(w.held.Snapshot()).At(ms(at).Ms(), nil).Problems()
 }

@@ -278,12 +278,12 @@ func TestBox_KeepDeletesTheRest(t *testing.T) {
 	}
 }
 
-// sender records deliveries. It returns errs one after the other, then nil.
+// sender records attempts. It returns errs one after the other, then nil.
 type sender struct {
 	errs     []error
 	remember bool     // store something in the memory
-	got      []string // key, phase and Repeat of each delivery
-	memory   []string // at each delivery
+	got      []string // key, phase and Repeat of each attempt
+	memory   []string // before each attempt
 }
 
 func (s *sender) Send(_ context.Context, d channel.Delivery, m channel.Memory) error {

@@ -83,7 +83,7 @@ type Repository struct {
 	Sources []string `yaml:"sources"` // URLs of GitRepositories and OCIRepositories
 }
 
-// Rule sends some notices to some channels. An empty list does not restrict, except that empty Kinds leave out revisions.
+// Rule sends some notices to some channels. Empty Flows or Regions do not restrict; empty Kinds leave out revisions only.
 type Rule struct {
 	Name         string          `yaml:"name"`
 	Channels     []string        `yaml:"channels"`

@@ -189,7 +189,7 @@ func TestDocs_TableOfSettings(t *testing.T) {
 	compareTable(t, "configuration.md", "adapter-config", strings.TrimSpace(want)+"\n")
 }
 
-// compareTable compares the table between two comments with a name in a page of docs/ with want, or writes it with -update.
+// compareTable compares want with the table between the comments <!-- name --> and <!-- /name --> of docs/page. With -update it writes the table.
 func compareTable(t *testing.T, page, name, want string) {
 	t.Helper()
 	path, begin, end := "../../../../../docs/"+page, "<!-- "+name+" -->\n", "<!-- /"+name+" -->"

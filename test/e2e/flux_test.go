@@ -98,7 +98,7 @@ func (f *flux) apply() {
 func (f *flux) suspend(yes bool) {
 	f.stage.t.Helper()
 	f.suspended = yes
-	f.suspends++ // the controller does not observe a suspended Kustomization
+	f.suspends++ // each change adds a generation; try observes it
 	f.kustomization(condition("Ready", "True", "ReconciliationSucceeded", "Applied revision: "+f.applied, f.observed))
 }
 
@@ -136,7 +136,7 @@ func (f *flux) upgraded() {
 	f.helm(f.generation, condition("Ready", "True", "UpgradeSucceeded", message, f.generation), condition("Released", "True", "UpgradeSucceeded", message, f.generation))
 }
 
-// giveUp writes a release whose last retry has failed.
+// giveUp writes a release whose last attempt has failed.
 func (f *flux) giveUp() {
 	f.stage.t.Helper()
 	message := "Helm upgrade failed for release flux-system/web with chart web@1.0.0: timeout waiting for: [Deployment/flux-system/web status: 'InProgress']"

@@ -10,9 +10,9 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// Limits of a snapshot. Elements of other regions are skipped, whatever their size.
+// Limits of a snapshot. Elements of other regions are skipped: only maxElement applies to them.
 const (
-	maxElement = 2 * DefaultMaxMessage // bytes read for an element, which is at most one message; the rest is white space and what the decoder reads ahead
+	maxElement = 2 * DefaultMaxMessage // limit of the bytes read for an element: a message of the default size, white space, and what the decoder reads ahead
 	maxPart    = 64 << 20              // limit of the region's elements, in bytes; each counts with perElement more
 	perElement = 1 << 10               // approximate memory of the comparison for an element, besides its text
 )

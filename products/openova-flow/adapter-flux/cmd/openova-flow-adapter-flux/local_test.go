@@ -63,7 +63,7 @@ func TestLocal_RejectsContextsWithoutAName(t *testing.T) {
 
 var pageURL = regexp.MustCompile(`http://(127\.0\.0\.1:\d+)/\?flow=(\S+) until`)
 
-// startLocal starts the program with only a context, and returns the address of its server.
+// startLocal starts the program with only a kubeconfig and a context, and returns it and the address of its server.
 func startLocal(t *testing.T, kubeconfig string) (*process, string) {
 	t.Helper()
 	p := spawn(t, nil, adapterBinary, "--kubeconfig", kubeconfig, "--context", "c")

@@ -38,7 +38,7 @@ func (c *lossyConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// TestRun_RepeatsARequestWithoutAnswer loses a request of loading. JetStream loses some while it recovers damaged files.
+// TestRun_RepeatsARequestWithoutAnswer loses the first requests of loading. JetStream loses some while it recovers damaged files.
 func TestRun_RepeatsARequestWithoutAnswer(t *testing.T) {
 	t.Parallel() // waits for most of its time
 	l := &lossy{}

@@ -13,7 +13,7 @@ type Reason string
 const (
 	NoCredential Reason = "no_credential" // the request has no credential
 	Malformed    Reason = "malformed"     // the credential can't be parsed, or there are two
-	Unknown      Reason = "unknown"       // the token is not in the file, or the user comes from a peer that is not a trusted proxy
+	Unknown      Reason = "unknown"       // the token is not in the file, or the proxy that named the user is no longer trusted
 	Algorithm    Reason = "algorithm"     // the signature algorithm is not accepted
 	Issuer       Reason = "issuer"
 	Audience     Reason = "audience"

@@ -16,7 +16,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/gate"
 )
 
-// serving is a transport that answers requests without sockets, since fake time does not wait for sockets.
+// serving is a transport that answers requests without sockets: fake time stands still while a goroutine waits for a socket.
 type serving func(path string) (status int, body string)
 
 func (s serving) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -13,8 +13,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestBody_LateBodyHoldsNoConnection sends incomplete bodies. Only the handler of POST /sign-in reads its body; for the others net/http reads it before it
-// answers.
+// TestBody_LateBodyHoldsNoConnection sends incomplete bodies. Of these requests, only the handler of POST /sign-in reads the body; for the others net/http
+// reads it before it answers.
 func TestBody_LateBodyHoldsNoConnection(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{ReadTimeout: 100 * time.Millisecond}, "")
 	for _, tt := range []struct {

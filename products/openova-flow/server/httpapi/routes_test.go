@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// exchange sends a request target unchanged, which http.Client would clean, and returns the answer.
+// exchange sends a request with exactly this target, follows no redirect, and returns the answer.
 func (e *env) exchange(method, target string, header ...string) answer {
 	e.t.Helper()
 	conn := e.dial()

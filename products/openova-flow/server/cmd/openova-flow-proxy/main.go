@@ -71,8 +71,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 	return serve(ctx, listener, handler, flows.Close, log)
 }
 
-// onlyLocal serves only requests to this machine or a listed host, from programs or pages of these. The proxy asks its callers for no credential. Without
-// this check, a foreign page could use the proxy's credential.
+// onlyLocal serves only requests to this machine or a listed host, from programs or pages of these; /healthz is not restricted. The proxy asks its callers
+// for no credential. Without this check, a foreign page could use the proxy's credential.
 func onlyLocal(hosts []string, next http.Handler) http.Handler {
 	check := func(r *http.Request) error {
 		if isListed(hosts, &url.URL{Host: r.Host}) {

@@ -621,7 +621,7 @@ describe("own connection", () => {
       const texts = new DOMParser().parseFromString(await bench.element!.exportSVG({ scope: "view" }), "image/svg+xml").querySelectorAll("text");
       return [...texts].map((t) => t.textContent).join("\n");
     });
-    /** The number of nodes that are dimmed because their region is stale. */
+    /** The number of texts that are dimmed because the region of their node is stale. */
     const dimmed = (): Promise<number> => page.evaluate(async () => {
       const svg = new DOMParser().parseFromString(await bench.element!.exportSVG({ scope: "view" }), "image/svg+xml");
       return [...svg.querySelectorAll("text")].filter((t) => t.getAttribute("opacity") === "0.62" || t.getAttribute("fill-opacity") === "0.62").length;
@@ -782,7 +782,7 @@ describe("lifecycle", () => {
   test("properties set before the upgrade are applied", async () => {
     const page = await open();
     const applied = await page.evaluate(async () => {
-      // An element of another document is upgraded when it is adopted.
+      // An element that another document created is upgraded when it is inserted.
       const el = document.implementation.createHTMLDocument().createElement("openova-flow");
       Object.assign(el, { padding: { left: 600 }, clock: () => 5 });
       document.body.append(el);

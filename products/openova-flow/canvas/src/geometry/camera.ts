@@ -118,7 +118,7 @@ export function between(a: Camera, b: Camera, t: number, size: Size): Camera {
   if (t <= 0) return a;
   if (t >= 1) return b;
   const k = a.k * Math.pow(b.k / a.k, t);
-  // The centre is interpolated by the change of scale. Interpolating corners would move the view along an arc.
+  // The centre moves in proportion to 1/k, so that each world point crosses the screen in a straight line.
   const u = Math.abs(b.k - a.k) < 1e-9 ? t : (1 / a.k - 1 / k) / (1 / a.k - 1 / b.k);
   const cx = a.x + size.width / 2 / a.k;
   const cy = a.y + size.height / 2 / a.k;

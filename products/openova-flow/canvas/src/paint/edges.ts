@@ -116,7 +116,7 @@ function strokeCurves(pen: Pen, curves: readonly Curve[], color: string, width: 
   c.lineCap = "butt";
 }
 
-/** Draws the mark at the end: arrow, hollow arrow, two bars, diamond, fork, in the order of EDGE_TYPES. */
+/** Draws the mark at the end: arrow, hollow arrow, two bars, diamond, chevron, in the order of EDGE_TYPES. */
 function endMark(pen: Pen, curve: Curve, type: number, color: string, k: number): void {
   const { c } = pen;
   const s = Math.min(Math.max(7 * k, 3.5), 9);

@@ -36,7 +36,7 @@ export interface ReplayOptions {
   readonly until?: number;
   /** Only messages after this time. */
   readonly after?: number;
-  /** The instant of `until`, without it of the last message; default now. */
+  /** The time to which `until`, or else the last message, is shifted, in milliseconds since 1970; default: now. */
   readonly endsAt?: number;
 }
 

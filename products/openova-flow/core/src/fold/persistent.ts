@@ -3,7 +3,7 @@ type Entry<V> = V | typeof GONE;
 
 /**
  * An immutable map with cheap changes and cheap old versions: a large shared base and a small overlay of changes. A change copies
- * only the overlay, which is merged into a new base once it is larger than about the square root of twice the base's size.
+ * only the overlay, which is merged into a new base when it has more than 16 + √(2 × size of the base) entries.
  */
 export class PersistentMap<V> implements ReadonlyMap<string, V> {
   readonly #base: ReadonlyMap<string, V>;

@@ -21,8 +21,8 @@ const (
 	cases      = products + "adapter-flux/testdata/cases/"
 )
 
-// parts are the programs, by name: the folder or module with the package of each, the package, and its tags. Modules with a version are not in go.mod, since
-// they need other versions of libraries than Prometheus. They are built with the versions of their release.
+// parts are the programs, by name: the folder or module with the package of each, the package, and its tags. Modules with a version are built on their own,
+// with the library versions of their release, since they need other versions than Prometheus.
 var parts = map[string]struct{ from, pkg, tags string }{
 	"openova-flow-server":       {products + "server", "./cmd/openova-flow-server", ""},
 	"openova-flow-adapter-flux": {products + "adapter-flux", "./cmd/openova-flow-adapter-flux", ""},

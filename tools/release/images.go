@@ -156,7 +156,7 @@ func labels(s state, p program) map[string]string {
 	return all
 }
 
-// makeLayer returns a layer with a file and its parent folders, owned by root and without timestamps.
+// makeLayer returns a layer with a file and its parent folders, owned by root, with all timestamps 0.
 func makeLayer(f file) (v1.Layer, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)

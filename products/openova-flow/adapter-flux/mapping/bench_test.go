@@ -10,7 +10,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 )
 
-// grown returns a cluster of n releases with one chart repository, and the objects. Each release depends on an earlier one.
+// grown returns a cluster of n releases, which name the same HelmRepository, and the objects. Release i depends on release i/2, so the first on itself.
 func grown(b *testing.B, n int) (*mapping.Cluster, []*unstructured.Unstructured) {
 	c := mapping.NewCluster(mapping.Config{FlowID: "f", Region: "r"})
 	all := make([]*unstructured.Unstructured, n)

@@ -27,7 +27,7 @@ type entry struct {
 	meta     map[string]any // the part that does not depend on other objects
 	chart    map[string]any // name and version in spec.chart; nil without it
 	chartKey key            // its HelmChart: by spec.chartRef, status.helmChart or the default name
-	source   key            // spec.sourceRef or spec.chartRef
+	source   key            // the source that the spec names, or the OCIRepository that helm-controller creates for a release
 	needs    []key          // spec.dependsOn, each once, in order
 	named    []key          // the dependencies that a DependencyNotReady names
 	applier  key            // the Kustomization that applied it, by its labels
@@ -137,7 +137,7 @@ func encode(m map[string]any) flow.Object {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(m); err != nil {
-		panic(err) // cannot happen: strings, numbers, booleans, and lists and maps of these always encode
+		panic(err) // cannot happen: strings, numbers, booleans, times, and lists and maps of these always encode
 	}
 	return flow.Object(bytes.TrimRight(b.Bytes(), "\n"))
 }

@@ -36,8 +36,8 @@ type Config struct {
 
 	FirstRetry  time.Duration // default 500 ms; doubles
 	MaxRetry    time.Duration // default 10 s
-	Recheck     time.Duration // default 1 min: time between attempts to list an optional kind that is missing or forbidden
-	SettleAfter time.Duration // default 3 s: time after which a kind counts as missing or forbidden
+	Recheck     time.Duration // default 1 min: time between attempts to list an optional kind that is missing, forbidden or served only in another version
+	SettleAfter time.Duration // default 3 s: time after which a kind counts as missing, forbidden or served only in another version
 	LeasePace   time.Duration // default 30 s: time between two lists of the Leases of Flux's controllers
 	LeaseGrace  time.Duration // default 1 min: time after a Lease has expired until its controller counts as down
 

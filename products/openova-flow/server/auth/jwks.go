@@ -123,7 +123,7 @@ func parseEC(m map[string]any) *ecdsa.PublicKey {
 	return public
 }
 
-// member returns the decoded number of a field, nil if it is absent or not base64url.
+// member returns the bytes of a base64url field, none if it is absent or invalid.
 func member(m map[string]any, name string) []byte {
 	text, _ := m[name].(string)
 	b, err := decodeBase64(text)

@@ -18,10 +18,10 @@ func TestReload_GenerationFollowsThePolicy(t *testing.T) {
 	reloaded := make(chan struct{})
 	var failed error
 	go func() { defer close(reloaded); failed = a.readMain() }()
-	keys, err := os.OpenFile(p.path("fsn1.json"), os.O_WRONLY, 0) // a pipe: returns when the reload reads it
+	keys, err := os.OpenFile(p.path("fsn1.json"), os.O_WRONLY, 0) // a pipe: returns when the reload opens it
 	must(t, err)
 	session := a.Open(accepted(t, a, "1", "a"), reading("F"))
-	_, err = keys.WriteString("{}") // no keys, since new keys would be a change of their own
+	_, err = keys.WriteString("{}") // not a key set, since a key set would advance the generation itself
 	must(t, err)
 	must(t, keys.Close())
 	<-reloaded

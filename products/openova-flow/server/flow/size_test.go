@@ -7,7 +7,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// TestState_AboveLoweredLimitsMustNotGrow changes a flow of three nodes and two relationships while the limits are two nodes and one relationship.
+// TestState_AboveLoweredLimitsMustNotGrow checks requests for a flow of three nodes and two relationships against limits of two nodes and one relationship.
 func TestState_AboveLoweredLimitsMustNotGrow(t *testing.T) {
 	decode := func(text string) (all []*flow.Message) {
 		for line := range strings.Lines(text) {

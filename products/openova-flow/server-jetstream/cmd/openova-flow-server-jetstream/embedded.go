@@ -56,8 +56,8 @@ func (e *embedded) setAside() {
 // spaceToRestart is how many bytes must be free before a restart helps.
 const spaceToRestart = 4 << 20
 
-// needsRestart returns an error if a restart would end a rejection of changes. After a write error NATS accepts nothing until the process restarts, which
-// helps as soon as the directory is writable.
+// needsRestart is called while NATS rejects changes, and returns an error if a restart would end that. After a write error NATS accepts nothing until the
+// process restarts, which helps as soon as the directory is writable.
 func (e *embedded) needsRestart() error {
 	file := filepath.Join(e.dir, "probe")
 	defer os.Remove(file)
@@ -88,7 +88,7 @@ func openWatermark(path string) (*watermark, error) {
 	w := &watermark{file: f}
 	var b [32]byte
 	n, _ := f.ReadAt(b[:], 0)
-	w.seq, _ = strconv.ParseUint(strings.TrimSpace(string(b[:n])), 10, 64) // a damaged file counts as 0
+	w.seq, _ = strconv.ParseUint(strings.TrimSpace(string(b[:n])), 10, 64) // text that is not a number counts as 0
 	return w, nil
 }
 

@@ -26,8 +26,8 @@ func (d *Delivery) Subject() string { return d.Rule + "/" + d.Notice.Episode }
 
 // Sender delivers to one service. Its calls do not overlap.
 type Sender interface {
-	// Send delivers a notice. m is the memory of its subject, which is deleted after the subject's last delivery. After a *Permanent the delivery is dropped,
-	// after a *Busy and all other errors it is tried again.
+	// Send delivers a notice. m is the memory of its subject, which is deleted after the subject's last delivery. After a *Permanent the delivery is dropped.
+	// After a *Busy and all other errors it is tried again, and dropped after a day of failures.
 	Send(ctx context.Context, d Delivery, m Memory) error
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/relay/notice"
 )
 
-// bench is a desk whose results are recorded.
+// bench has the limits and the state of a desk, and records the notices.
 type bench struct {
 	t      *testing.T
 	limits notice.Limits
@@ -24,7 +24,7 @@ func newBench(t *testing.T) *bench {
 	return &bench{t: t, room: math.MaxInt, limits: notice.Limits{Severity: notice.Info, After: 60, ResolveAfter: 60, UpdateEvery: 30}}
 }
 
-// look calls the desk's Look for an instant.
+// look calls State.Look for an instant, checks that it has not changed the state, and applies the change.
 func (b *bench) look(now int64, found ...notice.Notice) {
 	b.t.Helper()
 	b.last = b.state.Look(b.limits, now, notice.Merge(found), b.room)
@@ -290,7 +290,8 @@ func TestDesk_SendsAtMostRoomNotices(t *testing.T) {
 	b.want()
 }
 
-// TestDesk_FullQueueLosesNoEndedRollout has a rollout that must be sent wait for room, and a later one that is below the severity of the rule.
+// TestDesk_FullQueueLosesNoEndedRollout ends two rollouts while there is no room. The earlier one must be sent; the later one is below the severity of the
+// rule.
 func TestDesk_FullQueueLosesNoEndedRollout(t *testing.T) {
 	b := newBench(t)
 	b.limits.Severity = notice.Warning

@@ -16,7 +16,7 @@ const (
 	firstPause = time.Second
 	maxPause   = 5 * time.Minute
 	maxBusy    = time.Hour // the longest pause that a service may ask for
-	// maxAge is the time from the first attempt of this Run until a delivery that fails is dropped.
+	// maxAge is how long a delivery is tried again, from its first attempt by this Worker.
 	maxAge = 24 * time.Hour
 	// sendTimeout bounds one attempt.
 	sendTimeout = time.Minute

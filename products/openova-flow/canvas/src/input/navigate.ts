@@ -61,7 +61,10 @@ export interface Stop {
   readonly announcement: string;
 }
 
-/** The node to which an arrow key moves the selection, or at level `tile`, unless a node is selected, the region; null if there is none. */
+/**
+ * Where an arrow key moves the selection: to a region if there are several, the level is `tile` and no node is selected, otherwise to a node.
+ * Null if there is none in that direction.
+ */
 export function stopAfter(scene: Scene, selected: string | null, level: Level, direction: Direction): Stop | null {
   const from = scene.index.get(selected ?? "") ?? -1;
   if (level === "tile" && scene.regions.length > 1 && from < 0) return regionAfter(scene, selected, direction);

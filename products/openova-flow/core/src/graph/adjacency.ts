@@ -121,8 +121,8 @@ interface Visit<T> {
 }
 
 /**
- * The strongly connected component of each node that is reachable from `starts`: Tarjan's algorithm without recursion, since chains may
- * have 10,000 nodes.
+ * The strongly connected component of each node that is reachable from `starts`: Tarjan's algorithm without recursion, since one chain may
+ * have all nodes of a flow.
  */
 export function components<T>(starts: readonly T[], next: (of: T) => readonly T[]): ReadonlyMap<T, readonly T[]> {
   const visits = new Map<T, Visit<T>>(), component = new Map<T, T[]>();

@@ -104,8 +104,8 @@ func (m *measurement) fanout(addr netip.AddrPort, run int) error {
 	return nil
 }
 
-// ahead is the number of readers connected before the memory of idle ones is measured: the first ones make a server allocate permanent memory, and free memory
-// from its start.
+// ahead is the number of readers connected before the memory of idle ones is measured: they make a server allocate memory that it keeps, and release memory
+// that it used only to start.
 const ahead = 1000
 
 func (m *measurement) idle(addr netip.AddrPort, run int) error {
@@ -152,7 +152,7 @@ func (m *measurement) replay(addr netip.AddrPort, run int) error {
 	return nil
 }
 
-// connect connects the readers, waits, and measures their memory.
+// connect connects the readers, waits, and measures how much the server's memory has grown.
 func (m *measurement) connect(addr netip.AddrPort, c readersConfig) (err error) {
 	before, err := m.rss()
 	if err != nil {

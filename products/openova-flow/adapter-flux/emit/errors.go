@@ -69,7 +69,8 @@ func unanswered(err error) error {
 	return fmt.Errorf("the flow server cannot be reached: %w", err)
 }
 
-// refused returns an error for an answer, which says what to change or that the request is retried. Its text has nothing of the request.
+// refused returns an error for an answer, which says what to change or that the request is retried. It adds nothing of the request,
+// which may have a token, to the server's text.
 func refused(a answer) error {
 	detail := ""
 	if a.isProblem {

@@ -170,7 +170,8 @@ func TestJudgement_LimitOfAKustomizationFollowsItsInterval(t *testing.T) {
 	}
 }
 
-// TestJudgement_SourceWithoutAControllerIsReady: ExternalArtifacts and HelmRepositories of OCI charts have no controller, so without conditions they are ready.
+// TestJudgement_SourceWithoutAControllerIsReady: no controller has to set conditions of ExternalArtifacts and of HelmRepositories of OCI charts, so without any
+// they are ready.
 func TestJudgement_SourceWithoutAControllerIsReady(t *testing.T) {
 	w := newWorld(t)
 	bare := func(kind, kindOf string) *unstructured.Unstructured {

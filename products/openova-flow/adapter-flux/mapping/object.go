@@ -17,7 +17,7 @@ import (
 const (
 	maxList       = 4096     // entries of a list
 	maxConditions = 64       // entries of status.conditions
-	maxRead       = 32 << 10 // bytes of a condition's message, as Kubernetes allows
+	maxRead       = 32 << 10 // bytes of a condition's message; Kubernetes allows as many characters
 	maxFinalizers = 16
 	maxName       = 317 // bytes of a finalizer or reason: a DNS name, a slash and a label
 )
@@ -79,7 +79,7 @@ func (f fields) time(name string) flow.Time {
 type condition struct {
 	status, reason, message string
 	since                   flow.Time // lastTransitionTime
-	generation              int64     // observedGeneration; 0 if it is absent: the condition is about the object's generation
+	generation              int64     // observedGeneration; 0 if it is absent
 }
 
 type conditions map[string]condition

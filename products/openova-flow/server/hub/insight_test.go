@@ -82,7 +82,7 @@ func flowTime(ms int64) string {
 	return string(text)
 }
 
-// TestFlowIDs_ListsExistingFlows adds claims and a reader of flows that do not exist.
+// TestFlowIDs_ListsExistingFlows has a claim and a subscriber of flows that do not exist, and a deleted flow.
 func TestFlowIDs_ListsExistingFlows(t *testing.T) {
 	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
 		mustClaim(t, h, "fsn1", "one")

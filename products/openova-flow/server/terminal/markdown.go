@@ -2,8 +2,8 @@ package terminal
 
 import "strings"
 
-// Markdown is like Text, and also escapes characters that have a meaning in Markdown or HTML. The limit applies to the text before
-// that.
+// Markdown is like Text, and also escapes characters that have a meaning in Markdown or HTML. The limit applies before
+// these are escaped.
 func Markdown(s string, limit int) string { return markdownEscapes.Replace(Text(s, limit)) }
 
 var markdownEscapes = func() *strings.Replacer {

@@ -36,7 +36,7 @@ export function nodeBox(view: View, dpr: number, i: number): Box {
 const least = 168, most = 264, around = 40;
 
 /**
- * The width of a card with this name, in world units. The name fits, up to the greatest width, at the smallest scale that draws cards. Rounded up to
+ * The width of a card with this name, in world units. The name fits, up to the greatest width, at the smallest scale of level `card`. Rounded up to
  * 8 units, so that one more letter seldom moves the layout.
  */
 export function cardWidth(name: string, text: TextFitter): number {
@@ -169,7 +169,7 @@ function paintChips(pen: Pen, name: StateName | GhostName, style: StateStyle, bo
     c.stroke();
     if (style.dashed) c.setLineDash([]);
   }
-  // The outline tells it from a ready node for people who do not see the colours.
+  // The outline distinguishes a broken node from a ready one without colours.
   if (name === "broken") {
     c.strokeStyle = pen.theme.text;
     c.lineWidth = 1.5;

@@ -111,7 +111,7 @@ export class Model {
     return { topology: graph.topologyVersion, byNamespace: this.#byNamespace, hidden: this.#auxiliary.hidden(graph, this.#hooks.now(), this.#pinned) };
   }
 
-  /** Like `#arranged`, but does nothing before the first layout and after `close`, when the next state starts a layout. */
+  /** Like `#arranged`, but does nothing before the first layout and after `close`: then only the next state starts one. */
   async #rearranged(): Promise<void> {
     if (this.#client !== null) await this.#arranged();
   }

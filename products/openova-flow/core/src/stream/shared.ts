@@ -15,11 +15,11 @@ export interface SharedConnection extends Omit<Connection, "lastEventId"> {
   readonly via: "shared-worker" | "own";
 }
 
-/** Time without a message after which the worker counts as dead. It passes on the server's heartbeats, one every 15 s. */
+/** Time without a message after which the worker counts as dead. It passes on what the server sends: after 15 s without a frame, a heartbeat. */
 const SILENCE_MS = 45_000;
 /** The same for the first message: a worker that fails to start sends nothing, not even an error. */
 const FIRST_MESSAGE_MS = 5_000;
-/** Delay before a script that failed to load is requested again. */
+/** Delay before a script that failed to load is imported again. A browser that caches failed imports does not request it again. */
 const RELOAD_MS = 5_000;
 
 /**
@@ -133,7 +133,7 @@ class Shared implements SharedConnection {
     if (message?.from !== "hub" || (message.to !== undefined && message.to !== this.#tab)) return;
     if (this.#via === "own" || this.#state.kind === "closed") return;
     const { state, event } = message;
-    // A worker without a connection to the server has nothing to send.
+    // A worker without a connection to the server may have nothing to send for minutes.
     if (state === undefined || state.kind === "live") this.#expectMessage(SILENCE_MS);
     else this.#cancelSilence?.();
     if (state !== undefined) this.#set(state);

@@ -23,11 +23,7 @@ import (
 // runUntilFailure runs a log on a stream that it must reject, and returns the error of Run.
 func runUntilFailure(t *testing.T, s *natsserver.Server, cfg hub.Config) error {
 	t.Helper()
-	conn, err := s.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := connect(t, s)
 	log, err := natslog.New(natslog.Config{Conn: conn, RingCapacity: cfg.RingCapacity, Timeout: testTimeout, Logger: testLogger(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -87,11 +83,7 @@ func TestLog_PurgedFlowIsDamageUnlessInACheckpoint(t *testing.T) {
 			s := startNATS(t, t.TempDir())
 			here := start(t, s, hub.Config{})
 			post(t, here, "A", "a", "running")
-			conn, err := s.Connect()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
+			conn := connect(t, s)
 			log, err := natslog.New(natslog.Config{Conn: conn, Timeout: testTimeout, Logger: testLogger(t)})
 			if err != nil {
 				t.Fatal(err)
@@ -173,11 +165,7 @@ func TestLog_DeletedConcurrentEntryIsDamage(t *testing.T) {
 // TestRun_SequenceAssignedTwiceIsDamage ends a running log as if its stream had been rewound, and starts another one on that stream.
 func TestRun_SequenceAssignedTwiceIsDamage(t *testing.T) {
 	s := startNATS(t, t.TempDir())
-	conn, err := s.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := connect(t, s)
 	log, err := natslog.New(natslog.Config{Conn: conn, Timeout: testTimeout, Logger: testLogger(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -305,11 +293,7 @@ func TestLog_FullStreamIsAnOutage(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	var called atomic.Bool
 	endRun := errors.New("end of Run")
-	conn, err := s.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := connect(t, s)
 	log, err := natslog.New(natslog.Config{Conn: conn, Logger: testLogger(t), OnRejected: func() error {
 		if called.Swap(true) {
 			return endRun

@@ -48,6 +48,17 @@ type replica struct {
 	stop func()
 }
 
+// connect returns a connection that is closed at the end of the test.
+func connect(t *testing.T, s *natsserver.Server) *nats.Conn {
+	t.Helper()
+	conn, err := s.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	return conn
+}
+
 func start(t *testing.T, s *natsserver.Server, cfg hub.Config) *replica {
 	t.Helper()
 	r := startLoading(t, s, cfg, func(*natslog.Log) {})

@@ -99,11 +99,7 @@ func TestRun_FailsWithoutItsBucket(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	js := admin(t, s)
 	run := func() (string, error) {
-		conn, err := s.Connect()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
+		conn := connect(t, s)
 		log, err := natslog.New(natslog.Config{Conn: conn, RingCapacity: 1, Timeout: testTimeout, Logger: testLogger(t)})
 		if err != nil {
 			t.Fatal(err)
@@ -214,11 +210,7 @@ func TestCheckpoint_ConcurrentWritesOfOneState(t *testing.T) {
 // TestCheckpoint_FailedRemovalOfOldOnesIsNoFailedWrite makes the bucket reject purges.
 func TestCheckpoint_FailedRemovalOfOldOnesIsNoFailedWrite(t *testing.T) {
 	s := startNATS(t, t.TempDir())
-	conn, err := s.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := connect(t, s)
 	var lines lockedBuffer
 	log, err := natslog.New(natslog.Config{Conn: conn, Timeout: testTimeout, Logger: slog.New(slog.NewTextHandler(&lines, nil))})
 	if err != nil {
@@ -305,11 +297,7 @@ func TestSync_ConcurrentCallsShareEntries(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	r := start(t, s, hub.Config{})
 	first := post(t, r, "F", "a", "running")
-	conn, err := s.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := connect(t, s)
 	entries, err := conn.SubscribeSync("openova-flow.log.=n")
 	if err != nil {
 		t.Fatal(err)

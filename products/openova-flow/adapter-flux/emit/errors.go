@@ -43,7 +43,7 @@ func unanswered(err error) error {
 		invalid   x509.CertificateInvalidError
 		host      x509.HostnameError
 		record    tls.RecordHeaderError
-		alert     tls.AlertError
+		op        *net.OpError
 		dns       *net.DNSError
 	)
 	switch {
@@ -57,7 +57,7 @@ func unanswered(err error) error {
 		return fmt.Errorf("TLS: the flow server's certificate is for another host; use a host name of the certificate, or issue one for this name: %w", err)
 	case errors.As(err, &record):
 		return fmt.Errorf("TLS: the flow server does not speak TLS on this port; use http:// in its URL, or its TLS port: %w", err)
-	case errors.As(err, &invalid), errors.As(err, &alert):
+	case errors.As(err, &invalid), errors.As(err, &op) && op.Op == "remote error": // crypto/tls has no type for an alert
 		return fmt.Errorf("TLS: the connection to the flow server was refused: %w", err)
 	case errors.As(err, &dns):
 		return fmt.Errorf("DNS: the flow server's host name %q cannot be resolved; check the URL and the cluster's DNS: %w", dns.Name, err)

@@ -69,9 +69,12 @@ func (a *authority) issue(t *testing.T, host string, until time.Time) tls.Certif
 }
 
 // serve starts a TLS server without flows.
-func serve(t *testing.T, cert tls.Certificate) *httptest.Server {
+func serve(t *testing.T, cert tls.Certificate, change ...func(*tls.Config)) *httptest.Server {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answerProblem(w, http.StatusNotFound, problem{}) }))
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	for _, f := range change {
+		f(s.TLS)
+	}
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
 	t.Cleanup(s.Close)
@@ -98,6 +101,7 @@ func TestUnanswered_ErrorNamesTheFailureOfTheConnection(t *testing.T) {
 	good := serve(t, ca.issue(t, "127.0.0.1", hour))
 	plain := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(plain.Close)
+	mutual := serve(t, ca.issue(t, "127.0.0.1", hour), func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert })
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -112,6 +116,7 @@ func TestUnanswered_ErrorNamesTheFailureOfTheConnection(t *testing.T) {
 		"not an authority of the system": {good.URL, "", "unknown authority"},
 		"expired":                        {serve(t, ca.issue(t, "127.0.0.1", time.Now().Add(-time.Minute))).URL, trusted, "expired"},
 		"another host":                   {serve(t, ca.issue(t, "flow.example", hour)).URL, trusted, "another host"},
+		"client certificate required":    {mutual.URL, trusted, "TLS: the connection to the flow server was refused"},
 		"server without TLS":             {strings.Replace(plain.URL, "http:", "https:", 1), trusted, "does not speak TLS"},
 		"CA file without a CA":           {good.URL, file("empty.pem", "nothing"), "CA file cannot be used"},
 		"no CA file":                     {good.URL, filepath.Join(dir, "absent"), "CA file cannot be used"},

@@ -85,7 +85,6 @@ func where(namespace string) string {
 func classOf(err error) Class {
 	var (
 		cert    *tls.CertificateVerificationError
-		alert   tls.AlertError
 		record  tls.RecordHeaderError
 		unknown x509.UnknownAuthorityError
 		network net.Error
@@ -104,7 +103,7 @@ func classOf(err error) Class {
 		return Throttled
 	case errors.As(err, &status) && status.Status().Code >= 500:
 		return Unavailable
-	case errors.As(err, &cert), errors.As(err, &alert), errors.As(err, &record), errors.As(err, &unknown):
+	case errors.As(err, &cert), errors.As(err, &record), errors.As(err, &unknown):
 		return TLS
 	case strings.Contains(err.Error(), "tls: "), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return TLS // net/http has no type for these errors

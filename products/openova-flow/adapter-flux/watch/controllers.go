@@ -75,6 +75,7 @@ func (w *Watcher) watchControllers(ctx context.Context) {
 		default: // without the API server, controllers cannot renew either
 			c.seen = nil
 			if classOf(err) == Forbidden {
+				w.board.setDown(nil)
 				pause = 10 * w.cfg.LeasePace
 			}
 			w.cfg.Logger.Debug("cannot list the Leases of Flux's controllers", "namespace", mapping.FluxNamespace, "err", err)

@@ -128,9 +128,12 @@ func TestControllers_LeaseThatExpiresMakesANode(t *testing.T) {
 			"spec":     map[string]any{"renewTime": at}})
 	}
 	renew("2026-03-01T12:05:00.000000Z")
-	grant := s.Fail(-1, apitest.Forbidden("list", "leases", "coordination.k8s.io", `in the namespace "flux-system"`), func(r *http.Request) bool {
-		return strings.HasSuffix(r.URL.Path, "/leases")
-	})
+	revoke := func() (grant func()) {
+		return s.Fail(-1, apitest.Forbidden("list", "leases", "coordination.k8s.io", `in the namespace "flux-system"`), func(r *http.Request) bool {
+			return strings.HasSuffix(r.URL.Path, "/leases")
+		})
+	}
+	grant := revoke()
 	r := onServer(t, s.Config(), func(c *watch.Config) { c.LeasePace, c.LeaseGrace = 5*time.Millisecond, 50*time.Millisecond })
 	const node = "r/Controller/flux-system/helm-controller"
 	eventually(t, func() bool { return s.Requests("/leases") > 2 }, func() any { return r.log })
@@ -142,6 +145,10 @@ func TestControllers_LeaseThatExpiresMakesANode(t *testing.T) {
 	if r.log.lines("controller does not renew its Lease", "lease=helm-controller-leader-election", "renewed=2026-03-01T12:05:00.000Z") != 1 {
 		t.Errorf("log:\n%s", r.log)
 	}
+	grant = revoke()
+	eventually(t, func() bool { return r.statuses()[node] == "" }, func() any { return r.statuses() })
+	grant()
+	eventually(t, isStatus(r, node, "failed"), func() any { return r.statuses() })
 	renew("2026-03-01T12:10:00.000000Z")
 	eventually(t, func() bool { return r.statuses()[node] == "" }, func() any { return r.statuses() })
 }

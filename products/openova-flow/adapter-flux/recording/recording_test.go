@@ -135,9 +135,11 @@ func TestReader_ErrorNamesTheLine(t *testing.T) {
 
 func TestReader_ReturnsTheErrorOfTheInput(t *testing.T) {
 	broken := errors.New("the disk is gone")
-	_, err := read(t, io.MultiReader(strings.NewReader(`{"type":`), iotest.ErrReader(broken)))
-	if !errors.Is(err, broken) {
-		t.Errorf("error is %v", err)
+	for _, before := range []string{"\n{\"type\":", "\n"} {
+		_, err := read(t, io.MultiReader(strings.NewReader(before), iotest.ErrReader(broken)))
+		if !errors.Is(err, broken) || !strings.Contains(err.Error(), "line 2") {
+			t.Errorf("after %q: %v", before, err)
+		}
 	}
 }
 

@@ -65,8 +65,10 @@ func (s *splitter) gap() (byte, error) {
 	}
 	for {
 		b, err := s.in.ReadByte()
-		if err != nil {
+		if err == io.EOF {
 			return 0, err
+		} else if err != nil {
+			return 0, fmt.Errorf("line %d: %w", s.line, err)
 		}
 		switch b {
 		case '\n':

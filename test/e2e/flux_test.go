@@ -94,11 +94,14 @@ func (f *flux) apply() {
 	f.kustomization(condition("Ready", "True", "ReconciliationSucceeded", "Applied revision: "+f.applied, f.observed))
 }
 
-// suspend suspends or resumes the Kustomization. Its status stays that of the last applied revision.
+// suspend suspends or resumes the Kustomization. Its status stays that of the last applied revision; the controller observes that it is suspended.
 func (f *flux) suspend(yes bool) {
 	f.stage.t.Helper()
 	f.suspended = yes
-	f.suspends++ // each change adds a generation; try observes it
+	f.suspends++ // each change adds a generation
+	if yes {
+		f.observed = 1 + f.suspends
+	}
 	f.kustomization(condition("Ready", "True", "ReconciliationSucceeded", "Applied revision: "+f.applied, f.observed))
 }
 

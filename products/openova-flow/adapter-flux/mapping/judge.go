@@ -250,8 +250,9 @@ func (f *facts) plan(c *clock, j *judgement, why explanation, failed flow.Time) 
 
 func (f *facts) suspension() judgement {
 	j := judgement{state: stateSuspended, since: f.ready.since, cause: cause{class: "suspended", sentence: f.label + " is suspended.", command: f.resume()}}
-	// Before version 2.2, Flux does not observe suspended objects, so a missing observedGeneration means nothing.
-	if f.hasObserved && f.observed > 0 && f.generation > f.observed {
+	// Before version 2.2, Flux does not observe suspended objects, so a missing observedGeneration means nothing. kustomize-controller observes them only
+	// if they are Ready.
+	if (f.kind != kindKustomization || f.ready.status == "True") && f.hasObserved && f.observed > 0 && f.generation > f.observed {
 		j.marks, j.since = append(j.marks, "not-observed"), f.changedSince
 		j.cause.sentence = f.label + " is suspended and has a change that is not applied."
 	}

@@ -130,6 +130,19 @@ func TestJudgement_DeletionOfASuspendedObjectHasNoGate(t *testing.T) {
 	}
 }
 
+// TestJudgement_SuspendedKustomizationIsObservedOnlyIfReady: kustomize-controller records the generation of a suspended object only if it is Ready, so
+// that of another one stays behind by the suspension itself.
+func TestJudgement_SuspendedKustomizationIsObservedOnlyIfReady(t *testing.T) {
+	for ready, want := range map[string]any{"True": []any{"not-observed"}, "Unknown": nil} {
+		w := newWorld(t)
+		k := kustomization(t, 1, "", "", cond{"Ready", ready, "Progressing", "", 1, 1})
+		w.put(set(set(k, int64(2), "metadata", "generation"), true, "spec", "suspend"))
+		if j := judgements(t, w.must("fsn1/Kustomization/flux-system/apps"))[0]; j["state"] != "suspended" || fmt.Sprint(j["marks"]) != fmt.Sprint(want) {
+			t.Errorf("Ready is %s: %v, marks %v, want %v", ready, j["state"], j["marks"], want)
+		}
+	}
+}
+
 func TestJudgement_ReconcilingThatIsFalseRetriesNothing(t *testing.T) {
 	for status, want := range map[string]any{"True": []any{"retrying"}, "False": nil} {
 		w := newWorld(t)

@@ -161,6 +161,9 @@ func TestSeed_RestartChangesNothing(t *testing.T) {
 				held, _ := live.cluster.State()
 				again := now.restart(t, rec.region, held)
 				nodes, _ := again.cluster.State()
+				if len(nodes) != len(held) {
+					t.Fatalf("after event %d a restart results in %d nodes, want %d", i, len(nodes), len(held))
+				}
 				for j, n := range nodes {
 					if got, want := withoutChart(n), withoutChart(held[j]); got != want {
 						t.Fatalf("after event %d a restart results in\n%s\nwant\n%s", i, got, want)
@@ -190,6 +193,9 @@ func TestSeed_RestartWithoutNodesUsesTheHistory(t *testing.T) {
 			}
 			want, _ := live.cluster.State()
 			nodes, _ := now.restart(t, rec.region, nil).cluster.State()
+			if len(nodes) != len(want) {
+				t.Fatalf("%d nodes, want %d", len(nodes), len(want))
+			}
 			for i, n := range nodes {
 				if late := n.StartedAt.Ms() - want[i].StartedAt.Ms(); late < 0 || late > 1000 || n.EndedAt != want[i].EndedAt {
 					wantTimes(t, n, want[i].StartedAt, want[i].EndedAt)

@@ -113,8 +113,8 @@ func TestMeasure_ClientHeapIsBoundByTheRegion(t *testing.T) {
 	}
 }
 
-// TestReadPart_OwnElementsAreBounded reads a snapshot in which the region itself is larger than its limit.
-func TestReadPart_OwnElementsAreBounded(t *testing.T) {
+// TestMeasure_ReadPartHeapIsBoundByItsLimit reads a snapshot in which the region itself is larger than its limit.
+func TestMeasure_ReadPartHeapIsBoundByItsLimit(t *testing.T) {
 	r, w := io.Pipe()
 	go func() {
 		fmt.Fprint(w, head, `{"id":"r1/x","flowId":"F","label":"x","status":"x","region":"r1"}`)
@@ -128,8 +128,8 @@ func TestReadPart_OwnElementsAreBounded(t *testing.T) {
 	r.Close()
 }
 
-// TestClient_EveryAnswerIsBounded has servers answer all requests with endless bodies or heads.
-func TestClient_EveryAnswerIsBounded(t *testing.T) {
+// TestMeasure_ClientHeapIsBoundForEveryAnswer has servers answer all requests with endless bodies or heads.
+func TestMeasure_ClientHeapIsBoundForEveryAnswer(t *testing.T) {
 	for name, answer := range map[string]func(w http.ResponseWriter){
 		"200": func(w http.ResponseWriter) { fmt.Fprint(w, `{"detail":"`); endless(w, "a") },
 		"404": func(w http.ResponseWriter) { w.WriteHeader(404); endless(w, "a") },

@@ -55,10 +55,10 @@ func replayCommand(ctx context.Context, args []string, getenv func(string) (stri
 		wrong = errors.Join(wrong, errors.New(`--stay needs a flow server: a dry run claims no region`))
 	}
 	tapes, noTapes := openTapes(r.Args(), s.in)
+	defer closeTapes(tapes)
 	if err := errors.Join(err, wrong, noTapes); err != nil {
 		return err
 	}
-	defer closeTapes(tapes)
 	return replay(ctx, rc, tapes, s.out, c.logger(s.err))
 }
 

@@ -16,7 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/kubernetes/typed/coordination/v1/fake"
 	k8stesting "k8s.io/client-go/testing"
 
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
@@ -45,10 +46,10 @@ func (c *candidate) current() leadership {
 	return c.leadership
 }
 
-func startCandidate(t *testing.T, client *fake.Clientset, name string, change ...func(*watch.LeaderConfig)) *candidate {
+func startCandidate(t *testing.T, client *fake.FakeCoordinationV1, name string, change ...func(*watch.LeaderConfig)) *candidate {
 	c := &candidate{log: &logged{}}
 	cfg := watch.LeaderConfig{
-		Client: client.CoordinationV1(), Namespace: "flux-system", Name: watch.LeaseName(flowID, "r"), Identity: name,
+		Client: client, Namespace: "flux-system", Name: watch.LeaseName(flowID, "r"), Identity: name,
 		Logger: slog.New(slog.NewTextHandler(c.log, nil)),
 		Changed: func(epoch int64, leading bool) {
 			c.mu.Lock()
@@ -85,9 +86,12 @@ func advance(d time.Duration) {
 	synctest.Wait()
 }
 
-// newClientset returns a client that, like an API server, gives created objects a creation time and refuses updates of old versions.
-func newClientset() *fake.Clientset {
-	client := fake.NewClientset()
+// newClient returns a client that, like an API server, gives created objects a creation time and refuses updates of old versions.
+func newClient() *fake.FakeCoordinationV1 {
+	// A client of this one group: kubernetes/fake compiles those of all groups.
+	client := &fake.FakeCoordinationV1{Fake: &k8stesting.Fake{}}
+	tracker := k8stesting.NewObjectTracker(scheme.Scheme, scheme.Codecs.UniversalDecoder())
+	client.AddReactor("*", "*", k8stesting.ObjectReaction(tracker))
 	version := 0
 	var mu sync.Mutex
 	client.PrependReactor("create", "leases", func(a k8stesting.Action) (bool, runtime.Object, error) {
@@ -99,7 +103,7 @@ func newClientset() *fake.Clientset {
 		mu.Lock()
 		defer mu.Unlock()
 		o := a.(k8stesting.UpdateAction).GetObject().(metav1.Object)
-		now, err := client.Tracker().Get(a.GetResource(), a.GetNamespace(), o.GetName())
+		now, err := tracker.Get(a.GetResource(), a.GetNamespace(), o.GetName())
 		if err != nil {
 			return true, nil, err
 		}
@@ -108,14 +112,14 @@ func newClientset() *fake.Clientset {
 		}
 		version++
 		o.SetResourceVersion(fmt.Sprint("v", version))
-		return true, o.(runtime.Object), client.Tracker().Update(a.GetResource(), o.(runtime.Object), a.GetNamespace())
+		return true, o.(runtime.Object), tracker.Update(a.GetResource(), o.(runtime.Object), a.GetNamespace())
 	})
 	return client
 }
 
 func TestLeader_StoppedLeaderIsReplacedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newClientset()
+		client := newClient()
 		first := startCandidate(t, client, "pod-1")
 		synctest.Wait()
 		second := startCandidate(t, client, "pod-2")
@@ -137,7 +141,7 @@ func TestLeader_StoppedLeaderIsReplacedAtOnce(t *testing.T) {
 // TestLeader_RestartedProcessHasANewEpoch kills a process, so that it does not release its Lease. The new process has the same name.
 func TestLeader_RestartedProcessHasANewEpoch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newClientset()
+		client := newClient()
 		var refuse atomic.Bool
 		client.PrependReactor("*", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
 			return refuse.Load(), nil, errors.New("connection lost")
@@ -161,7 +165,7 @@ func TestLeader_RestartedProcessHasANewEpoch(t *testing.T) {
 
 func TestLeader_ContinuesAfterALostLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newClientset()
+		client := newClient()
 		var refuse atomic.Bool
 		client.PrependReactor("*", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
 			return refuse.Load(), nil, apierrors.NewForbidden(schema.GroupResource{Group: "coordination.k8s.io", Resource: "leases"}, "", errors.New("no"))
@@ -195,7 +199,7 @@ func TestLeader_ContinuesAfterALostLease(t *testing.T) {
 // TestLeader_EpochIncreasesWithARecreatedLease deletes the Lease, so that its leaseTransitions start at 0 again.
 func TestLeader_EpochIncreasesWithARecreatedLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newClientset()
+		client := newClient()
 		var last int64
 		for i := range 5 {
 			c := startCandidate(t, client, "pod-1")
@@ -206,7 +210,7 @@ func TestLeader_EpochIncreasesWithARecreatedLease(t *testing.T) {
 			last = c.current().epoch
 			c.stop()
 			if i == 2 {
-				if err := client.CoordinationV1().Leases("flux-system").Delete(context.Background(), watch.LeaseName(flowID, "r"), metav1.DeleteOptions{}); err != nil {
+				if err := client.Leases("flux-system").Delete(context.Background(), watch.LeaseName(flowID, "r"), metav1.DeleteOptions{}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -226,7 +230,7 @@ func TestEpoch_GrowsWithTimeAndStaysAnExactJSONNumber(t *testing.T) {
 // TestLeader_EpochIsOfTheSameSchemeAsWithoutALease: a process without an election may follow one with an election, and the other way round.
 func TestLeader_EpochIsOfTheSameSchemeAsWithoutALease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newClientset()
+		client := newClient()
 		with := startCandidate(t, client, "pod-1")
 		advance(time.Minute)
 		with.stop()
@@ -245,8 +249,8 @@ func TestLeader_EpochIsOfTheSameSchemeAsWithoutALease(t *testing.T) {
 
 func TestLeader_EpochIncreasesThoughTheNextClockIsBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newClientset()
-		leases, name := client.CoordinationV1().Leases("flux-system"), watch.LeaseName(flowID, "r")
+		client := newClient()
+		leases, name := client.Leases("flux-system"), watch.LeaseName(flowID, "r")
 		first := startCandidate(t, client, "pod-1")
 		advance(time.Minute)
 		first.stop()
@@ -274,7 +278,7 @@ func TestLeader_EpochIncreasesThoughTheNextClockIsBehind(t *testing.T) {
 
 func TestLeader_YieldsToAProcessThatCanDeliver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newClientset()
+		client := newClient()
 		var cut, reaches [3]atomic.Bool
 		var calls atomic.Int64
 		pod := func(i int) *candidate {
@@ -316,7 +320,7 @@ func TestLeader_YieldsToAProcessThatCanDeliver(t *testing.T) {
 // TestLeader_TakesOverThoughReachesIsSlow has the holder renew its Lease while the other process waits for the result of Reaches.
 func TestLeader_TakesOverThoughReachesIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newClientset()
+		client := newClient()
 		var cut atomic.Bool
 		var calls atomic.Int64
 		first := startCandidate(t, client, "pod-1", func(c *watch.LeaderConfig) {
@@ -341,7 +345,7 @@ func TestLeader_TakesOverThoughReachesIsSlow(t *testing.T) {
 // TestLeader_TakesNoLeaseThatIsNoLongerOffered has the holder deliver again while the other process waits for the result of Reaches.
 func TestLeader_TakesNoLeaseThatIsNoLongerOffered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newClientset()
+		client := newClient()
 		var cut atomic.Bool
 		with := func(c *watch.LeaderConfig) {
 			c.Undelivered = func(time.Time) bool { return cut.Load() }
@@ -364,7 +368,7 @@ func TestLeader_AnotherLeadsWithinTwoSeconds(t *testing.T) {
 	for range 4 { // checks for a free Lease come at random times
 		for after := time.Duration(0); after < 750*time.Millisecond; after += 70 * time.Millisecond {
 			synctest.Test(t, func(t *testing.T) {
-				client := newClientset()
+				client := newClient()
 				due := time.Now().Add(3*time.Second + after)
 				with := func(c *watch.LeaderConfig) {
 					c.Undelivered = func(by time.Time) bool { return !by.Before(due) }
@@ -389,7 +393,7 @@ func TestLeader_AnotherLeadsWithinTwoSeconds(t *testing.T) {
 
 func TestLeader_KeepsTheLeaseAfterRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newClientset()
+		client := newClient()
 		var cut, reaches atomic.Bool
 		with := func(c *watch.LeaderConfig) {
 			c.Undelivered, c.Reaches = func(time.Time) bool { return cut.Load() }, func(context.Context) bool { return reaches.Load() }
@@ -411,7 +415,7 @@ func TestLeader_KeepsTheLeaseAfterRecovery(t *testing.T) {
 
 func TestLeader_DoesNotTakeItsOwnOffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newClientset()
+		client := newClient()
 		var updates, calls atomic.Int64
 		client.PrependReactor("update", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
 			return updates.Add(1)%5 == 0, nil, errors.New("connection lost") // the elector then reads the Lease again
@@ -421,7 +425,7 @@ func TestLeader_DoesNotTakeItsOwnOffer(t *testing.T) {
 			c.Reaches = func(context.Context) bool { calls.Add(1); return true }
 		})
 		advance(time.Minute)
-		lease, err := client.CoordinationV1().Leases("flux-system").Get(t.Context(), watch.LeaseName(flowID, "r"), metav1.GetOptions{})
+		lease, err := client.Leases("flux-system").Get(t.Context(), watch.LeaseName(flowID, "r"), metav1.GetOptions{})
 		if err != nil || watch.Epoch(lease.Spec.AcquireTime.Time) != c.current().epoch || *lease.Spec.LeaseTransitions != 0 || calls.Load() != 0 {
 			t.Errorf("%v, epoch %d, %d calls of Reaches, %v", lease.Spec, c.current().epoch, calls.Load(), err)
 		}
@@ -431,7 +435,7 @@ func TestLeader_DoesNotTakeItsOwnOffer(t *testing.T) {
 // TestLeader_TakesAReleasedOfferWithoutAsking has a holder offer its Lease, and then release it.
 func TestLeader_TakesAReleasedOfferWithoutAsking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newClientset()
+		client := newClient()
 		first := startCandidate(t, client, "pod-1", func(c *watch.LeaderConfig) {
 			c.Undelivered, c.Reaches = func(time.Time) bool { return true }, func(context.Context) bool { return true }
 		})

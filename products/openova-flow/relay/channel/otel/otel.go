@@ -1,8 +1,10 @@
-// Package otel sends each rollout that has ended as a trace over OTLP. The rollout is the root span, the run of each member is a child of it, and the time for
-// which a run waited is a child of the run. Dependencies are links, failures are events. Ids are derived from the rollout, so a repetition is the same trace.
+// Package otel sends a rollout that has ended as a trace over OTLP. The rollout is the root span, the run of each member that ran or waited is a child of it,
+// and its waiting is a child of the run. Dependencies between members are links, failures are events. Ids are derived from the rollout, so a repetition is the
+// same trace.
 package otel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +41,7 @@ type Sender struct {
 // Takes implements channel.Chooser.
 func (s *Sender) Takes(kind notice.Kind) bool { return kind == notice.KindRollout }
 
-// Send implements channel.Sender. Only rollouts that have ended are sent.
+// Send implements channel.Sender. It ignores all notices but the last of a rollout.
 func (s *Sender) Send(ctx context.Context, d channel.Delivery, _ channel.Memory) error {
 	n := &d.Notice
 	if !s.Takes(n.Kind) || n.Phase != notice.Resolved || n.Rollout == nil || n.Until == 0 {
@@ -49,11 +51,11 @@ func (s *Sender) Send(ctx context.Context, d channel.Delivery, _ channel.Memory)
 	if err != nil {
 		return err
 	}
-	client, classify, err := s.client(token)
+	client, last, err := s.client(token)
 	if err != nil {
 		return err
 	}
-	if err = export(ctx, client, n); err == nil {
+	if err = export(ctx, client, last, n); err == nil {
 		return nil
 	}
 	if token != "" { // a collector may echo the token
@@ -62,29 +64,42 @@ func (s *Sender) Send(ctx context.Context, d channel.Delivery, _ channel.Memory)
 	if ctx.Err() != nil { // the last answer may be of an earlier part of the trace
 		return err
 	}
-	return classify(err)
+	return last.classify(err)
 }
 
-func export(ctx context.Context, client otlptrace.Client, n *notice.Notice) error {
+// export sends the trace in parts. If the collector rejects spans of a part, the other parts are sent too, and the first such error is returned.
+func export(ctx context.Context, client otlptrace.Client, last answer, n *notice.Notice) error {
 	exporter, err := otlptrace.New(ctx, client)
 	if err != nil {
 		return fmt.Errorf("connect to the collector: %w", err)
 	}
 	defer func() { _ = exporter.Shutdown(ctx) }() // ExportSpans returns after the collector's answer, so all is sent
+	var rejected error
 	for spans := range slices.Chunk(spansOf(n).Snapshots(), maxSpans) {
 		if err := exporter.ExportSpans(ctx, spans); err != nil {
-			return fmt.Errorf("send the trace: %w", err)
+			err = fmt.Errorf("send the trace: %w", err)
+			if !last.accepts() {
+				return err
+			}
+			rejected = cmp.Or(rejected, err)
 		}
 	}
-	return nil
+	return rejected
 }
 
 // maxSpans is the maximum number of spans in a request. A collector takes 4 MiB by default, and the texts of a notice are bounded.
 const maxSpans = 100
 
-// client returns the client of one delivery, and a function that makes an error *channel.Permanent or *channel.Busy if the collector's answer says so. The
-// client does not retry: the outbox does.
-func (s *Sender) client(token string) (_ otlptrace.Client, classify func(error) error, _ error) {
+// answer is the last answer of a collector.
+type answer interface {
+	// accepts reports whether the collector has taken the request. It may have rejected some spans, which must not be sent again.
+	accepts() bool
+	// classify makes an error *channel.Permanent or *channel.Busy if the answer says so.
+	classify(err error) error
+}
+
+// client returns the client of one delivery, and where the last answer to it is kept. The client does not retry: the outbox does.
+func (s *Sender) client(token string) (otlptrace.Client, answer, error) {
 	headers := make(map[string]string)
 	if token != "" {
 		headers["authorization"] = "Bearer " + token
@@ -94,17 +109,17 @@ func (s *Sender) client(token string) (_ otlptrace.Client, classify func(error) 
 		return nil, nil, &channel.Permanent{Err: err}
 	}
 	if s.Protocol == GRPC {
-		code := codes.Unavailable // of the last answer
+		last := &grpcAnswer{codes.Unavailable}
 		options := []otlptracegrpc.Option{otlptracegrpc.WithEndpoint(u.Host), otlptracegrpc.WithHeaders(headers), otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{}),
 			otlptracegrpc.WithDialOption(grpc.WithUnaryInterceptor(func(ctx context.Context, method string, in, out any, c *grpc.ClientConn, invoke grpc.UnaryInvoker, o ...grpc.CallOption) error {
 				err := invoke(ctx, method, in, out, c, o...)
-				code = status.Code(err)
+				last.code = status.Code(err)
 				return err
 			}))}
 		if u.Scheme == "http" {
 			options = append(options, otlptracegrpc.WithInsecure())
 		}
-		return otlptracegrpc.NewClient(options...), func(err error) error { return classifyCode(code, err) }, nil
+		return otlptracegrpc.NewClient(options...), last, nil
 	}
 	last := &recorder{next: s.Client.Transport}
 	client := *s.Client
@@ -114,20 +129,22 @@ func (s *Sender) client(token string) (_ otlptrace.Client, classify func(error) 
 	if u.Scheme == "http" {
 		options = append(options, otlptracehttp.WithInsecure())
 	}
-	return otlptracehttp.NewClient(options...), last.classify, nil
+	return otlptracehttp.NewClient(options...), last, nil
 }
 
-// classifyCode does for gRPC what channel.Classify does for HTTP.
-func classifyCode(code codes.Code, err error) error {
-	switch code {
-	case codes.OK, // some spans were rejected, and must not be sent again
-		codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.FailedPrecondition, codes.Unimplemented:
+type grpcAnswer struct{ code codes.Code }
+
+func (a *grpcAnswer) accepts() bool { return a.code == codes.OK }
+
+func (a *grpcAnswer) classify(err error) error {
+	switch a.code {
+	case codes.OK, codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.FailedPrecondition, codes.Unimplemented:
 		return &channel.Permanent{Err: err}
 	}
 	return err
 }
 
-// recorder is a transport that keeps the last response.
+// recorder is a transport that keeps the response to the last request; nil if there was none.
 type recorder struct {
 	next http.RoundTripper
 	last *http.Response
@@ -139,11 +156,13 @@ func (r *recorder) RoundTrip(req *http.Request) (resp *http.Response, err error)
 	return resp, err
 }
 
+func (r *recorder) accepts() bool { return r.last != nil && r.last.StatusCode/100 == 2 }
+
 func (r *recorder) classify(err error) error {
 	switch {
 	case r.last == nil:
 		return err
-	case r.last.StatusCode/100 == 2: // some spans were rejected, and must not be sent again
+	case r.accepts():
 		return &channel.Permanent{Err: err}
 	}
 	return channel.Classify(r.last, err)

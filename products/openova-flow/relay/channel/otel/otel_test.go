@@ -36,7 +36,8 @@ func rollout() channel.Delivery {
 				{ID: "fsn1/db", Label: "db", Region: "fsn1", Object: "HelmRelease/flux-system/db", Status: "succeeded", StartedAt: 1000, EndedAt: 4000, VersionFrom: "1.0", VersionTo: "2.0",
 					Failure: "timed out", FailedAt: 2000},
 				{ID: "fsn1/Kustomization/apps/web", Label: "web", Region: "fsn1", Object: "Kustomization/apps/web", Status: "failed", WaitingSince: 1500, StartedAt: 5000, EndedAt: 9000,
-					Needs: []string{"fsn1/db", "fsn1/other"}, Failure: "no such image", FailedAt: 8000, Revision: "main@sha1:0123456789abcdef0123456789abcdef01234567", Source: "https://github.com/acme/fleet"},
+					Needs: []string{"fsn1/db", "fsn1/idle", "fsn1/other"}, Failure: "no such image", FailedAt: 8000, Revision: "main@sha1:0123456789abcdef0123456789abcdef01234567", Source: "https://github.com/acme/fleet"},
+				{ID: "fsn1/idle", Label: "idle", Region: "fsn1", Status: "pending"}, // neither ran nor waited
 			}}}}
 }
 
@@ -244,17 +245,22 @@ func TestSender_ClassifiesAnswers(t *testing.T) {
 	}
 }
 
-func TestSender_LargeTraceInParts(t *testing.T) {
-	s := &otlpServer{}
-	srv := httptest.NewServer(s)
-	defer srv.Close()
+// largeRollout has 250 members, and so 501 spans.
+func largeRollout() channel.Delivery {
 	d := rollout()
 	d.Notice.Rollout.Members = nil
 	for i := range 250 {
 		d.Notice.Rollout.Members = append(d.Notice.Rollout.Members, notice.Member{ID: fmt.Sprint("r/", i), Label: fmt.Sprint(i), Region: "r", Status: "failed", WaitingSince: 1000, StartedAt: 2000,
 			Failure: "x", FailedAt: 500})
 	}
-	if err := (&otel.Sender{URL: srv.URL, Protocol: otel.HTTP, Client: channel.NewClient()}).Send(t.Context(), d, nil); err != nil {
+	return d
+}
+
+func TestSender_LargeTraceInParts(t *testing.T) {
+	s := &otlpServer{}
+	srv := httptest.NewServer(s)
+	defer srv.Close()
+	if err := (&otel.Sender{URL: srv.URL, Protocol: otel.HTTP, Client: channel.NewClient()}).Send(t.Context(), largeRollout(), nil); err != nil {
 		t.Fatal(err)
 	}
 	spans, events := 0, 0
@@ -266,6 +272,25 @@ func TestSender_LargeTraceInParts(t *testing.T) {
 	}
 	if len(s.requests) < 5 || spans != 501 || events != 128 {
 		t.Errorf("%d requests with %d spans, at most %d events", len(s.requests), spans, events)
+	}
+}
+
+func TestSender_RejectedSpanOfAPartDelaysNoOtherPart(t *testing.T) {
+	body, err := proto.Marshal(&collector.ExportTraceServiceResponse{PartialSuccess: &collector.ExportTracePartialSuccess{RejectedSpans: 1, ErrorMessage: "too old"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	requests := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-protobuf")
+		if requests++; requests == 1 {
+			_, _ = w.Write(body)
+		}
+	}))
+	defer srv.Close()
+	err = (&otel.Sender{URL: srv.URL, Protocol: otel.HTTP, Client: channel.NewClient()}).Send(t.Context(), largeRollout(), nil)
+	if !channel.IsPermanent(err) || requests != 6 {
+		t.Errorf("%v after %d requests, want a permanent error after 6", err, requests)
 	}
 }
 

@@ -36,7 +36,7 @@ const maxEvents = 128
 type builder struct {
 	n       *notice.Notice
 	traceID trace.TraceID
-	members map[string]bool
+	members map[string]bool // ids of the members that have a span
 	stubs   tracetest.SpanStubs
 }
 
@@ -45,13 +45,12 @@ func spansOf(n *notice.Notice) tracetest.SpanStubs {
 	b := &builder{n: n, members: make(map[string]bool)}
 	sum := sha256.Sum256([]byte("rollout\x00" + n.Flows[0] + "\x00" + n.Rollout.ID))
 	copy(b.traceID[:], sum[:])
-	for _, m := range n.Rollout.Members {
-		b.members[m.ID] = true
-	}
 	start := n.Since
-	for i := range n.Rollout.Members { // a member may have waited before the rollout began
-		if begin := begins(&n.Rollout.Members[i]); begin != 0 {
-			start = min(start, begin)
+	for i := range n.Rollout.Members {
+		m := &n.Rollout.Members[i]
+		if begin := begins(m); begin != 0 {
+			b.members[m.ID] = true
+			start = min(start, begin) // a member may have waited before the rollout began
 		}
 	}
 	root := b.span("", "", "rollout "+n.Flows[0], start, n.Until)

@@ -30,7 +30,12 @@ func (s *Sender) message(d *channel.Delivery) message {
 	if n.Link != "" {
 		line = append(line, text("  "), map[string]any{"type": "link", "url": n.Link, "text": "Open"})
 	}
-	sections := []any{section(line...), section(text(sentence))}
+	sections := []any{section(line...)}
+	preview := title + ": " + status
+	if sentence != "" { // Slack rejects a message with an empty text
+		sections = append(sections, section(text(sentence)))
+		preview += ". " + terminal.Text(n.Sentence, maxPreview)
+	}
 	for _, f := range n.Facts() {
 		value := text(terminal.Text(f.Value, maxFact))
 		if f.Name == "Run" {
@@ -39,7 +44,7 @@ func (s *Sender) message(d *channel.Delivery) message {
 		sections = append(sections, section(bold(f.Name), text(" "), value))
 	}
 	return message{
-		Channel: s.Channel, Text: escape(title + ": " + status + ". " + terminal.Text(n.Sentence, maxPreview)), Parse: "none",
+		Channel: s.Channel, Text: escape(preview), Parse: "none",
 		Blocks:   []any{map[string]any{"type": "rich_text", "elements": sections}},
 		Metadata: &metadata{eventType, map[string]string{"subject": d.Subject(), "id": d.ID()}},
 	}

@@ -84,6 +84,16 @@ func TestSender_OneMessageFromOpenedToResolved(t *testing.T) {
 	}
 }
 
+func TestSender_NoticeWithoutSentence(t *testing.T) {
+	hub, s := setUp(t)
+	d := cause(notice.Opened)
+	d.Notice.Sentence = ""
+	send(t, s, d, new(memory))
+	if got := hub.Messages(); len(got) != 1 || got[0].Text != d.Notice.Title()+": "+d.Notice.Status() {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestSender_RepetitionFindsItsMessage loses the answer to a post, first of the message and then of the reply.
 func TestSender_RepetitionFindsItsMessage(t *testing.T) {
 	hub, s := setUp(t)

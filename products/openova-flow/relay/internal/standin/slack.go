@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,7 +25,7 @@ type Slack struct {
 // Message is a message of the channel.
 type Message struct {
 	TS       string
-	Thread   string // of the message that it replies to
+	Thread   string // TS of the message that it replies to
 	Text     string
 	Body     string // the texts of the blocks
 	Emoji    string // the first one
@@ -80,6 +81,11 @@ func (s *Slack) write(w http.ResponseWriter, r *http.Request, method string) {
 	}
 	if len(in.Text) > 4000 || len(in.Metadata) > 8000 || len(in.Blocks) > 50 || mention.MatchString(in.Text) || in.Parse != "none" || in.LinkNames {
 		s.fault("%s: text %q, parse %q", method, in.Text, in.Parse)
+	}
+	if hasEmptyText(in.Blocks) {
+		s.fault("%s: empty text in a block", method)
+		s.answer(w, map[string]any{"ok": false, "error": "invalid_blocks"})
+		return
 	}
 	m := Message{TS: in.TS, Thread: in.Thread, Text: in.Text, Body: texts(in.Blocks), Emoji: emoji(in.Blocks), Metadata: in.Metadata}
 	if method == "chat.update" {
@@ -148,6 +154,16 @@ func texts(v any) string {
 		return texts(v["elements"])
 	}
 	return ""
+}
+
+func hasEmptyText(v any) bool {
+	switch v := v.(type) {
+	case []any:
+		return slices.ContainsFunc(v, hasEmptyText)
+	case map[string]any:
+		return v["type"] == "text" && v["text"] == "" || hasEmptyText(v["elements"])
+	}
+	return false
 }
 
 func emoji(v any) string {

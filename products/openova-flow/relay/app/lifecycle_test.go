@@ -1,12 +1,16 @@
 package app_test
 
 import (
+	"context"
 	"io"
+	"log/slog"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/openova-io/openova/products/openova-flow/relay/app"
 	"github.com/openova-io/openova/products/openova-flow/relay/notice"
 )
 
@@ -17,6 +21,17 @@ func (s *stage) phases() string {
 		all = append(all, n.Label+" "+string(n.Phase))
 	}
 	return strings.Join(all, ", ")
+}
+
+func TestRun_ReturnsNilAtTheDeadlineOfItsContext(t *testing.T) {
+	inBubble(t, someDay, func(s *stage) {
+		s.configure(everything)
+		ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+		defer cancel()
+		if err := app.Run(ctx, app.Config{File: filepath.Join(s.dir, "relay.yaml"), Outbox: filepath.Join(s.dir, "relay.db"), Server: s.own, Channels: s.client, Log: slog.New(slog.DiscardHandler)}); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestRelay_DeletedFlowResolvesItsNotices(t *testing.T) {

@@ -3,7 +3,6 @@ package app
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -56,6 +55,7 @@ func Run(ctx context.Context, c Config) error {
 	m := newMetrics(c.Version)
 	m.addQueueLengths(box.Lengths)
 	m.configValid.Set(1)
+	caller := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -84,8 +84,8 @@ func Run(ctx context.Context, c Config) error {
 			c.Log.Info("configuration reloaded", "channels", len(config.Channels), "rules", len(config.Rules))
 		}
 	}
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		return cause
+	if caller.Err() == nil {
+		return context.Cause(ctx)
 	}
 	c.Log.Info("stopped")
 	return nil

@@ -63,6 +63,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		_, err := fmt.Fprintln(stdout, buildVersion())
 		return err
 	}
+	if command != "run" && command != "test" && command != "check" {
+		return fmt.Errorf("unknown command %s; allowed: run (the default), test, check, version, help", terminal.Argument(command))
+	}
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // errors of the flag package repeat their input unescaped
 	config := flags.String("config", "", "the configuration file")
@@ -85,9 +88,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if *config == "" {
 		return errors.New("--config is required")
 	}
-	switch command {
-	case "run":
-	case "check", "test":
+	if command != "run" {
 		c, err := rules.Read(*config)
 		if err != nil {
 			return err
@@ -97,8 +98,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			return err
 		}
 		return app.Probe(ctx, c, nil, stdout)
-	default:
-		return fmt.Errorf("unknown command %s; allowed: run (the default), test, check, version, help", terminal.Argument(command))
 	}
 	if *dryRun != "" {
 		return printDryRun(*config, *dryRun, stdin, stdout)

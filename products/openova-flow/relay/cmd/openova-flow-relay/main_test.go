@@ -146,6 +146,9 @@ func TestRun_RefusesWrongArguments(t *testing.T) {
 			t.Errorf("%q is accepted", args)
 		}
 	}
+	if _, _, err := command("walk"); err == nil || !strings.Contains(err.Error(), "walk") {
+		t.Errorf("%v", err)
+	}
 	if _, stderr, err := command("run", "--\x1b[2J"); err == nil || stderr != "" { // main prints the error, escaped
 		t.Errorf("%q %v", stderr, err)
 	}

@@ -37,7 +37,7 @@ func newMetrics(version string) *metrics {
 		configValid: gauge("config_valid", "0 if the configuration file has become invalid or unreadable, so that the earlier configuration is in use."),
 		notices:     counter("notices_total", "Notices that were put into the queue of a channel.", "rule", "kind", "phase"),
 		deliveries:  counter("deliveries_total", "Attempts to deliver a notice, by outcome: delivered, failed (it is tried again) or dropped.", "channel", "outcome"),
-		full:        counter("queue_full_total", "How often notices had to wait because the queue of their channel was full.", "channel"),
+		full:        counter("queue_full_total", "Failed attempts to put notices into the queue of a channel because it was full: about one a second for each rule whose notices wait.", "channel"),
 		delivered: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "openova_flow_relay_last_delivery_timestamp_seconds",
 			Help: "When a notice was last delivered to a channel."}, []string{"channel"}),
 	}

@@ -36,7 +36,7 @@ func broken(region, id, label, text string) string {
 // TestRelay_HostileTexts has a cluster send long and hostile names and texts. The webhook, Slack and Alertmanager get the
 // notices of this cluster and those of another.
 func TestRelay_HostileTexts(t *testing.T) {
-	long := strings.Repeat("größe<&>", 12_500) // 100 KB
+	long := strings.Repeat("größe<&>", 12_500) // 125 KB
 	for name, c := range map[string]struct{ id, label, text string }{
 		"Markup": {"evil/" + hostileText, hostileText, hostileText}, "Long": {"evil/" + long, long, long[:10_000]}, "Escapes": {"evil/x", strings.Repeat("&", 9000), strings.Repeat("&", 9000)},
 	} {

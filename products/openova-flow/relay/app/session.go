@@ -26,7 +26,7 @@ const (
 	lookAnyway = 15_000
 	// readAfterChange is the minimum time, in milliseconds, between two reads of the lists of a flow that has changed or whose last read failed.
 	readAfterChange = 3_000
-	// readWhileOpen is how often, in milliseconds, the lists of a flow are read while a rollout has not ended.
+	// readWhileOpen is how often, in milliseconds, the lists of a flow are read while its newest rollout has not ended.
 	readWhileOpen = 15_000
 	// readers is the maximum number of flows whose lists are read at the same time.
 	readers = 2
@@ -57,7 +57,7 @@ type lists struct {
 	revisions []revision.Revision
 	err       error
 
-	withRevisions bool // the revisions were asked for too
+	withRevisions bool // the revisions were asked for
 }
 
 func (s *session) run(ctx context.Context) error {
@@ -116,7 +116,8 @@ func (s *session) forget() error {
 	return s.box.Keep(names, ruleNames, channels)
 }
 
-// look starts to read lists that may have changed. Once all lists that rules want are known, it lets the desks look. It reports whether they did.
+// look does nothing until the states of all flows are complete. Then it starts to read lists that may have changed, and lets the desks look if all lists that
+// rules want are known. It reports whether it did.
 func (s *session) look(ctx context.Context, wg *sync.WaitGroup) bool {
 	now := s.flows.Now(time.Now().UnixMilli())
 	complete := s.flows.Complete()

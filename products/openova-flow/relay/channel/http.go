@@ -15,7 +15,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// maxAnswer is the maximum number of bytes that are read of a response.
+// maxAnswer is the maximum number of bytes of a response that Guard reads.
 const maxAnswer = 4 << 20
 
 // NewClient returns a client for a service, with Guard. It follows no redirects: they could send a credential to another host.
@@ -104,7 +104,7 @@ func Post(client *http.Client, req *http.Request, body []byte) ([]byte, error) {
 	return nil, Classify(resp, err)
 }
 
-// Classify wraps the error of a response that is not 2xx: *Busy for 429 and 503 with a Retry-After; err itself, which means that another try may
+// Classify wraps the error of a response that is not 2xx: *Busy for 429 and 503 if RetryAfter is above 0; else err itself, which means that another try may
 // succeed, for 401, 403, 408, 429 and 5xx; *Permanent for all others. 401 and 403 may succeed later, because credentials are replaced without a restart.
 func Classify(resp *http.Response, err error) error {
 	code := resp.StatusCode

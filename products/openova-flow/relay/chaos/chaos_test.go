@@ -1,6 +1,6 @@
 // Package chaos kills the real relay again and again while recordings are replayed. After each third kill the relay stays away for a while. At the end it
-// must have sent the same notices as a relay that was not killed, except those of problems that came and went while it was away. The test takes minutes,
-// and make test skips it: make relay-chaos.
+// must have reported what a relay reports that was not killed, except problems that came and went while it was away. Updates are not compared. The test takes
+// minutes, and make test skips it: make relay-chaos.
 package chaos
 
 import (
@@ -28,7 +28,7 @@ import (
 var (
 	kills = flag.Int("kills", 0, "how often the relay is killed; 0: the test is skipped")
 	away  = flag.Duration("away", 15*time.Second, "the longest time for which the relay stays away after each third kill")
-	speed = flag.String("speed", "5", "how many times as fast as it happened the recordings are replayed")
+	speed = flag.String("speed", "5", "speed of the replays, as a multiple of the recorded speed")
 	seed  = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the random times of the kills")
 )
 
@@ -178,7 +178,7 @@ type episode struct {
 // lag, in milliseconds, is the longest time that a relay takes to start, to look, and to wait until a new problem is due.
 const lag = 4000
 
-// compare checks that both relays have sent the same notices. The one that was killed may lack a problem that came and went while it was away.
+// compare checks that both relays have reported the same. The one that was killed may lack a problem that came and went while it was away.
 func compare(t *testing.T, steady, killed *rig) {
 	want, got := episodes(t, steady), episodes(t, killed)
 	if len(want) < 5 {

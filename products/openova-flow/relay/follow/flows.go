@@ -18,7 +18,7 @@ type Flows struct {
 	listed   bool            // the list of flows has arrived on this connection
 	arriving bool            // an initial snapshot of this connection has arrived
 	pending  map[string]bool // flows whose snapshot has not arrived yet
-	clock    int64           // how far the server's clock is ahead, in milliseconds
+	clock    int64           // how far the server's clock is ahead of the local one, in milliseconds
 	removals int
 }
 
@@ -33,7 +33,7 @@ type Flow struct {
 	Revisions []revision.Revision // the newest; without FollowRevisions they are not read
 	Known     bool                // the lists that rules want have been read once
 	Changed   bool                // since the last Find
-	ReadAt    int64               // when reading Rollouts or Revisions last began, Unix milliseconds
+	ReadAt    int64               // when reading Rollouts or Revisions last began, Unix milliseconds by the server's clock; 0: never
 	Reading   bool                // Rollouts or Revisions are being read
 
 	RolloutsOutdated  bool // Rollouts must be read again

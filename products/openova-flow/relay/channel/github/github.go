@@ -137,7 +137,7 @@ func (s *Sender) client() (*github.Client, error) {
 	return client, nil
 }
 
-// attempt is one delivery.
+// attempt is one call of Send.
 type attempt struct {
 	*Sender
 	client      *github.Client
@@ -147,12 +147,11 @@ type attempt struct {
 	keep        func() error // stores reported
 }
 
-// states are GitHub's states of commit statuses and of deployments.
+// states has, for each result, GitHub's states of the commit status and of the deployment.
 var states = map[string]struct{ status, deployment string }{
 	insight.Passed: {"success", "success"}, insight.Failed: {"failure", "failure"}, insight.Pending: {"pending", "in_progress"}, notice.Unknown: {"error", inactive},
 }
 
-// inactive is the state of a deployment that was replaced by another one.
 const inactive = "inactive"
 
 func (a *attempt) status(ctx context.Context) error {

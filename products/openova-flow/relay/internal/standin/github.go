@@ -19,7 +19,7 @@ type GitHub struct {
 	mux         *http.ServeMux
 	statuses    []CommitStatus
 	deployments []*Deployment
-	limit       int // requests that are still answered with the rate limit
+	limit       int // requests that are still answered with the secondary rate limit
 }
 
 // CommitStatus is a status of a commit.

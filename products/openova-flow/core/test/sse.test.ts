@@ -290,7 +290,7 @@ describe("connect", () => {
     expect(seqs()).toEqual([1, 2, 3, 4, 5]);
   });
 
-  it("ignores unknown events", async () => {
+  it("ignores unknown events and invalid heartbeats", async () => {
     open();
     await settle();
     server.last.send("event: heartbeat\ndata: {}\n\nevent: heartbeat\ndata: nonsense\n\nevent: news\ndata: x\n\n" + frame(5, snapshot));

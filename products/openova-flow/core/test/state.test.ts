@@ -83,7 +83,7 @@ describe("fold", () => {
     expect(state.nodes.size).toBe(10_000);
   });
 
-  it("folds the recordings to their end states", () => {
+  it("folds a recording to its end state", () => {
     const state = foldAll(emptyState("bootstrap"), golden("kit-fsn1").map((r) => r.message));
     expect([...state.nodes.values()].filter((n) => n.meta?.["kind"] === "HelmRelease").map((n) => n.status)).toEqual(Array(24).fill("succeeded"));
   });

@@ -34,7 +34,7 @@ function begin(): void {
 }
 
 describe("FlowStore", () => {
-  it("folds, counts, logs and notifies subscribers", () => {
+  it("folds, logs and notifies subscribers", () => {
     let calls = 0;
     const stop = store.subscribe(() => calls++);
     expect(store).toMatchObject({ loaded: false, seq: 0 });
@@ -110,7 +110,7 @@ describe("after a restart of the server", () => {
     expect(store.state.rels.size).toBe(0);
   });
 
-  it("does the same if the flow does not exist at first", () => {
+  it("keeps missing nodes also if the server does not know the flow at first", () => {
     begin();
     beat("", 0);
     expect(unconfirmed()).toHaveLength(4);

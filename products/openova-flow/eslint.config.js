@@ -10,9 +10,9 @@ export default defineConfig(
   { files: ["**/*.svelte", "**/*.svelte.ts"], languageOptions: { parserOptions: { parser: ts.parser, svelteConfig } } },
   {
     rules: {
-      // An underscore says that a value is left out on purpose.
+      // An underscore says that a variable is unused on purpose.
       "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_", ignoreRestSiblings: true }],
-      // Maps and sets in the page are caches or made anew with each state; none is state itself.
+      // A map or set that is reactive state is replaced, never changed.
       "svelte/prefer-svelte-reactivity": "off",
     },
   },

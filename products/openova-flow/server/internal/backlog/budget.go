@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// PieceBytes is the number of bytes written under one deadline. It is small enough for a slow client that keeps reading. A Budget does not count answers up
-// to this size.
+// PieceBytes is the maximum of bytes written at a time. The deadline can move between pieces, so that a slow client that keeps reading meets it. A Budget
+// does not count answers up to this size.
 const PieceBytes = 32 << 10
 
 const (
@@ -105,7 +105,7 @@ func NewBudget(limit int64) *Budget {
 }
 
 // Charge counts an answer until it is released or evicted. It returns false if the answer does not fit; a retry after a second can evict all that is held
-// now. evict is called, from any goroutine, when the answer is evicted. An answer larger than the budget fits only if nothing else is held.
+// now. evict is called, from any goroutine, when the answer is evicted. An answer larger than the budget fits if nothing else is held.
 func (b *Budget) Charge(caller string, body [][]byte, evict func()) (*Charge, bool) {
 	if SizeOf(body) <= PieceBytes {
 		return nil, true
@@ -118,10 +118,10 @@ func (b *Budget) Charge(caller string, body [][]byte, evict func()) (*Charge, bo
 			c.large = append(c.large, part)
 		}
 	}
-	var evictions []func()
+	var victims []*Charge
 	defer func() {
-		for _, evict := range evictions {
-			evict()
+		for _, victim := range victims {
+			victim.evict()
 		}
 	}()
 	b.mu.Lock()
@@ -129,24 +129,34 @@ func (b *Budget) Charge(caller string, body [][]byte, evict func()) (*Charge, bo
 	for b.bytes+min(b.shared.missing(c), b.limit) > b.limit {
 		victim := b.victim(c)
 		if victim == nil {
+			for i := len(victims) - 1; i >= 0; i-- { // c does not fit even in place of them
+				own := b.add(victims[i])
+				victims[i].at = own.charges.PushFront(victims[i])
+			}
+			victims = nil
 			return nil, false
 		}
-		b.evicted++
 		b.remove(victim)
-		evictions = append(evictions, victim.evict)
+		victims = append(victims, victim)
 	}
-	own := b.callers[caller]
-	if own == nil {
-		own = &account{shared: make(slices)}
-		b.callers[caller] = own
-	}
-	b.bytes += b.shared.add(c)
-	own.bytes += own.shared.add(c)
-	c.at = own.charges.PushBack(c)
+	b.evicted += int64(len(victims))
+	c.at = b.add(c).charges.PushBack(c)
 	return c, true
 }
 
-// victim returns the charge to evict for c, or nil if c does not fit. b.mu is held.
+// add counts the bytes of a charge, and returns the account of its caller. b.mu is held.
+func (b *Budget) add(c *Charge) *account {
+	own := b.callers[c.caller]
+	if own == nil {
+		own = &account{shared: make(slices)}
+		b.callers[c.caller] = own
+	}
+	b.bytes += b.shared.add(c)
+	own.bytes += own.shared.add(c)
+	return own
+}
+
+// victim returns the charge to evict for c, or nil if none may be. b.mu is held.
 func (b *Budget) victim(c *Charge) *Charge {
 	most, name := (*account)(nil), ""
 	for n, a := range b.callers {

@@ -66,8 +66,32 @@ func testEvictsTheLargestHolder(t *testing.T) {
 	}
 }
 
-// TestBudget_SlicesOfDifferentLengthAtOneAddress takes two slices that begin at the same address.
-func TestBudget_SlicesOfDifferentLengthAtOneAddress(t *testing.T) {
+func TestBudget_EvictsNothingForAnAnswerThatDoesNotFit(t *testing.T) {
+	budget := NewBudget(1000 << 10)
+	var evicted []int
+	charges := make([]*Charge, 3)
+	for i := range charges {
+		charges[i], _ = budget.Charge("one", [][]byte{make([]byte, 300<<10)}, func() { evicted = append(evicted, i) })
+	}
+	// One eviction is allowed, but would not suffice; a second one is not allowed.
+	if _, ok := budget.Charge("two", [][]byte{make([]byte, 701<<10)}, nil); ok {
+		t.Error("an answer that does not fit was accepted")
+	}
+	if bytes, n := budget.Stats(); bytes != 900<<10 || n != 0 || len(evicted) != 0 {
+		t.Errorf("%d KiB held, %d evicted: %v; want 900, 0", bytes>>10, n, evicted)
+	}
+	if _, ok := budget.Charge("two", [][]byte{make([]byte, 300<<10)}, nil); !ok || len(evicted) != 1 || evicted[0] != 0 {
+		t.Errorf("accepted: %t, evicted %v; want the oldest", ok, evicted)
+	}
+	for _, c := range charges {
+		c.Release()
+	}
+	if bytes, _ := budget.Stats(); bytes != 300<<10 {
+		t.Errorf("%d KiB held, want 300", bytes>>10)
+	}
+}
+
+func TestBudget_ReleasesSlicesOfDifferentLengthAtOneAddress(t *testing.T) {
 	budget, b := NewBudget(1<<30), make([]byte, 200<<10)
 	short, _ := budget.Charge("a", [][]byte{b[:100<<10]}, nil)
 	long, _ := budget.Charge("a", [][]byte{b}, nil)
@@ -79,7 +103,6 @@ func TestBudget_SlicesOfDifferentLengthAtOneAddress(t *testing.T) {
 	}
 }
 
-// TestBudget_EvictsTheOldestAmongEqualCallers has callers with equal amounts, then as many new ones.
 func TestBudget_EvictsTheOldestAmongEqualCallers(t *testing.T) {
 	synctest.Test(t, testEvictsTheOldestAmongEqualCallers)
 }

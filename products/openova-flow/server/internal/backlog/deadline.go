@@ -28,7 +28,8 @@ var ErrCut = errors.New("the client was cut off")
 // cutGrace is how long a write in progress may take after Cut.
 const cutGrace = time.Second
 
-// Deadline is the write deadline of one answer. It may be moved until Cut, CutNow or Close is called. Its methods may be called concurrently.
+// Deadline is the write deadline of one answer. It may be moved until Cut, CutNow or Close is called. All methods but Flush and Write may be called
+// concurrently.
 type Deadline struct {
 	rc *http.ResponseController
 

@@ -70,7 +70,7 @@ func TestDeadline_CutEndsLaterWrites(t *testing.T) {
 		c.deadline = time.Time{}
 		closed.Close()
 		if closed.CutNow(); !c.deadline.IsZero() {
-			t.Error("Cut after Close sets a deadline for the next answer")
+			t.Error("CutNow after Close sets a deadline for the next answer")
 		}
 	})
 }

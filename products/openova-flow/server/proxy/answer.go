@@ -67,7 +67,7 @@ func filterList(resp *http.Response, may func(flowID string) bool) error {
 }
 
 // checkAnswer removes all headers from an answer that are not in answerHeaders, and filters the list of flows. It returns an error for an answer that must
-// not reach the caller: a denial of the service's own credentials, or a page of a gateway in front of the flow server.
+// not reach the caller, such as a denial of the service's own credentials, or a page of a gateway in front of the flow server.
 func checkAnswer(resp *http.Response) error {
 	code := resp.StatusCode
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
@@ -141,25 +141,35 @@ func (b *buffers) Get() []byte {
 
 func (b *buffers) Put(buf []byte) { b.free.Put((*[bufferBytes]byte)(buf)) }
 
-// deadlineWriter disconnects a caller that reads nothing for the timeout, since it would keep a connection to upstream.
-type deadlineWriter struct {
+// answerWriter disconnects a caller that reads nothing for the timeout, since it would keep a connection to upstream. Between writes there is no deadline:
+// over HTTP/2 it would end the answer even if nothing is being written. Errors of setting it are ignored, since writers of tests and of some middleware
+// have no deadlines.
+type answerWriter struct {
 	http.ResponseWriter
 	rc      *http.ResponseController
 	timeout time.Duration
 }
 
-func (w *deadlineWriter) Write(b []byte) (int, error) {
-	w.extend()
+// WriteHeader drops informational answers, whose headers checkAnswer does not see.
+func (w *answerWriter) WriteHeader(code int) {
+	if code >= 200 {
+		w.ResponseWriter.WriteHeader(code)
+	}
+}
+
+func (w *answerWriter) Write(b []byte) (int, error) {
+	w.begin()
+	defer w.end()
 	return w.ResponseWriter.Write(b)
 }
 
 // FlushError is called by http.ResponseController.
-func (w *deadlineWriter) FlushError() error {
-	w.extend()
+func (w *answerWriter) FlushError() error {
+	w.begin()
+	defer w.end()
 	return w.rc.Flush()
 }
 
-// extend moves the deadline. It ignores errors, since writers of tests and of some middleware have no deadlines.
-func (w *deadlineWriter) extend() { _ = w.rc.SetWriteDeadline(time.Now().Add(w.timeout)) }
+func (w *answerWriter) begin() { _ = w.rc.SetWriteDeadline(time.Now().Add(w.timeout)) }
 
-func (w *deadlineWriter) clear() { _ = w.rc.SetWriteDeadline(time.Time{}) }
+func (w *answerWriter) end() { _ = w.rc.SetWriteDeadline(time.Time{}) }

@@ -43,7 +43,7 @@ type Config struct {
 	// AllowIngest also allows requests of emitters: POST events, and claims of regions.
 	AllowIngest bool
 
-	// Token returns the bearer token for upstream. It is called for each request; nil sends none.
+	// Token returns the bearer token for upstream. It is called for each request, perhaps concurrently; nil sends none.
 	Token func() (string, error)
 
 	// Transport reaches upstream; nil is NewTransport() with AnswerTimeout.
@@ -185,8 +185,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer cancel()
 		defer context.AfterFunc(h.closing, cancel)()
 	}
-	out := &deadlineWriter{w, http.NewResponseController(w), h.cfg.WriteTimeout}
-	defer out.clear()
+	out := &answerWriter{w, http.NewResponseController(w), h.cfg.WriteTimeout}
 	h.reverse.ServeHTTP(out, h.rewrite(r.WithContext(ctx), at))
 }
 

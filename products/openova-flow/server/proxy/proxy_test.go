@@ -12,6 +12,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"net/url"
 	"os"
 	"os/exec"
@@ -537,6 +539,32 @@ func TestHandler_PassesOnlyKnownHeadersAndParameters(t *testing.T) {
 	}
 }
 
+func TestHandler_PassesNoInformationalAnswerOn(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Backend", r.Host)
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, "{}")
+	}))
+	defer upstream.Close()
+	trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+		t.Errorf("the caller got %d %v", code, header)
+		return nil
+	}}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), "GET", mount(t, upstream.URL, nil)+"F/snapshot", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != 200 || resp.Header.Get("X-Backend") != "" {
+		t.Error(resp.Status, resp.Header)
+	}
+}
+
 func TestHandler_PassesNoTrailerOn(t *testing.T) {
 	got := make(chan http.Header, 1)
 	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -627,7 +655,7 @@ func TestHandler_SendsNothingWithoutToken(t *testing.T) {
 	}
 }
 
-// endless is an upstream that streams until its reader disconnects, and then closes gone.
+// endless is an upstream that sends one small chunk, or large ones without end. It closes gone when its reader has disconnected.
 func endless(t *testing.T, chunk string) (upstream string, gone chan struct{}) {
 	gone = make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -687,6 +715,41 @@ func TestStream_DisconnectsACallerThatReadsNothing(t *testing.T) {
 	defer conn.Close()
 	fmt.Fprintf(conn, "GET %sF/stream HTTP/1.1\r\nHost: x\r\n\r\n", u.Path)
 	wait(t, gone, "a caller that reads nothing was not disconnected")
+}
+
+func TestStream_OverHTTP2OutlivesTheWriteTimeoutWhileIdle(t *testing.T) {
+	const timeout = 50 * time.Millisecond
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		rc := http.NewResponseController(w)
+		for range 2 {
+			_, _ = io.WriteString(w, heartbeat)
+			_ = rc.Flush()
+			time.Sleep(4 * timeout)
+		}
+	}))
+	defer upstream.Close()
+	u, err := url.Parse(upstream.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := proxy.New(proxy.Config{Upstream: u, Authorize: allow, Logger: quiet, WriteTimeout: timeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(h)
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	resp, err := srv.Client().Get(srv.URL + "/v1/flows/F/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || string(text) != heartbeat+heartbeat || resp.ProtoMajor != 2 {
+		t.Errorf("%q over %s: %v; want two frames over HTTP/2", text, resp.Proto, err)
+	}
 }
 
 func TestClose_EndsStreams(t *testing.T) {

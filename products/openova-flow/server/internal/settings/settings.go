@@ -14,7 +14,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// Setting is one environment variable, and the flag of the same name.
+// Setting is one environment variable, and its flag.
 type Setting struct {
 	Env, Default, Allowed, Help string
 
@@ -33,8 +33,8 @@ func (s Setting) Flag() string {
 }
 
 // Parse sets each setting from its flag in args, else from the environment, else to its default. An empty variable counts as unset; an empty flag or
-// default sets nothing. The error for an invalid value has the variable or flag, the value unless it may contain a secret, the cause if it is known, and
-// the allowed values. The error is flag.ErrHelp if args ask for help.
+// default sets nothing. The error for an invalid value has the variable or flag, the value and the cause unless these may contain a secret, and the
+// allowed values. The error is flag.ErrHelp if args ask for help.
 func Parse(all []Setting, args []string, getenv func(string) string) error {
 	flags := flag.NewFlagSet("", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -43,6 +43,9 @@ func Parse(all []Setting, args []string, getenv func(string) string) error {
 		flags.Func(s.Flag(), s.Help, func(v string) error { given[s.Flag()] = v; return nil })
 	}
 	if err := flags.Parse(args); err != nil {
+		if terminal.Secret(err.Error()) { // the name of an unknown flag
+			return errors.New("unknown flag (it " + terminal.HiddenSecret + "); settings are flags such as --listen-addr=:8080")
+		}
 		return err
 	}
 	if flags.NArg() > 0 {

@@ -32,11 +32,11 @@ func expect(q *request) class {
 	case public[route] != nil:
 		return public[route](q)
 	case rules[route] == nil:
-		return wrongMethod // "A wrong method is 405", for any caller
+		return wrongMethod // anybody may "find out which paths and methods exist (404, 405)"
 	case caller == nil:
 		return unknown
 	case q.credential.ambient && q.credential.foreignPage && changes(q.method):
-		return forbidden // "Writes with a cookie, or by a proxy's header, from a page of another origin are 403"
+		return forbidden // "Writes with a cookie or a proxy's header from a page of another origin are 403"
 	}
 	return rules[route](q)
 }
@@ -87,7 +87,7 @@ var rules = map[string]func(*request) class{
 	},
 }
 
-// write is the rule "ingest of that flow, and what the token's regions own".
+// write is the rule "ingest of that flow, and ownership of all elements by the token's regions".
 func write(q *request) class {
 	caller, w := q.credential.as, q.write
 	allowed := caller.may("ingest", q.flow)
@@ -103,7 +103,7 @@ func write(q *request) class {
 	return malformed | forbidden
 }
 
-// mayWrite is the rule "A region's token writes only what that region owns" for one message.
+// mayWrite is the rule "A region's token writes only what its region owns" for one message.
 func (caller *principal) mayWrite(flow string, m message) bool {
 	if caller.regions == nil {
 		return true
@@ -139,8 +139,8 @@ func (caller *principal) ownsEdge(e edge) bool {
 
 func regionOf(id string) string { return strings.SplitN(id, "/", 2)[0] }
 
-// claim is the rule "ingest of that flow, by a token that has the region among its own, or none". The cluster with the claim keeps it while it renews
-// it, also against an admin.
+// claim is the rule "ingest of that flow, by a token with that region or without regions". The cluster with the claim keeps it until it expires, also
+// against an admin; here none expires.
 func claim(q *request) class {
 	caller := q.credential.as
 	allowed := caller.may("ingest", q.flow) && (caller.regions == nil || slices.Contains(caller.regions, q.region.name))
@@ -197,7 +197,7 @@ func mayShowIncarnation(q *request, flow string) bool {
 	return mayShow(q, flow) || q.credential.as != nil && q.credential.as.may("ingest", flow)
 }
 
-// mayShowHolder reports whether an answer may name the cluster with the claim: also if it denies a claim.
+// mayShowHolder reports whether an answer may name the cluster with the claim: also if it denies another cluster's claim.
 func mayShowHolder(q *request, flow string) bool {
 	return mayShow(q, flow) || q.flow == flow && expect(q) == conflict
 }
@@ -213,7 +213,7 @@ func (caller *principal) has(scope string) bool {
 
 // fits reports whether a flow id matches a pattern, in which * matches any characters.
 func fits(pattern, flow string) bool {
-	ok, err := path.Match(pattern, flow) // a flow id has no slash and no other special character of path.Match
+	ok, err := path.Match(pattern, flow) // the * of path.Match stops at a slash, which no flow id has
 	return ok && err == nil
 }
 

@@ -59,7 +59,12 @@ func newWorld(t testing.TB, r *report, change func(string, object)) *world {
 // sendAll sends cells one after the other.
 func (w *world) sendAll(cells []*request) {
 	since := 0 // cells since the last check of the flows
-	for i, q := range cells {
+	check := func(last *request) {
+		w.checkUnchanged(w.trusting, "one of the %d requests up to %s", since, last.name)
+		w.checkUnchanged(w.distrusting, "one of the %d requests up to %s", since, last.name)
+		since = 0
+	}
+	for _, q := range cells {
 		s := w.trusting
 		if q.credential.untrusted {
 			s = w.distrusting
@@ -67,11 +72,12 @@ func (w *world) sendAll(cells []*request) {
 		if w.send(s, q) {
 			continue
 		}
-		if since++; since == 100 || i == len(cells)-1 {
-			w.checkUnchanged(w.trusting, "one of the %d requests up to %s", since, q.name)
-			w.checkUnchanged(w.distrusting, "one of the %d requests up to %s", since, q.name)
-			since = 0
+		if since++; since == 100 {
+			check(q)
 		}
+	}
+	if since > 0 {
+		check(cells[len(cells)-1])
 	}
 	w.searchLog(w.trusting)
 	w.searchLog(w.distrusting)
@@ -116,7 +122,7 @@ func (w *world) send(s *server, q *request) (again bool) {
 	return true
 }
 
-// checkForeign checks that a bound caller's write has changed neither foreign elements nor the flow's status, if that follows from one of these.
+// checkForeign checks that a bound caller's write has not changed foreign elements, nor the flow's status if a foreign element decides it.
 func (w *world) checkForeign(s *server, q *request, caller *principal) {
 	foreign, status := s.foreignElements(caller, q.flow)
 	var want []string
@@ -192,7 +198,7 @@ func faults(q *request, a answer) (list []string) {
 	return list
 }
 
-// leaks describes the strings of an answer that the caller may not see and has not sent itself.
+// leaks describes the strings of an answer that the caller may not see: of flows, unless the request has them too, and secrets.
 func leaks(s *server, q *request, a answer, sent string) (list []string) {
 	var b bytes.Buffer
 	_ = a.header.Write(&b)

@@ -109,7 +109,7 @@ const (
 // effects lists how an element may affect others than its writer, and how a region may try to use that against another region.
 var effects = []struct {
 	effect, tries, result string
-	changes               []string // which of these change
+	changes               []string // seen constants of what changes for the other region
 	attempts              []attempt
 }{
 	{"leaves of the flow", "makes a node of another region a child or a parent of its own node, so that it is no leaf", "denied: a `contains` needs both ends", nil,
@@ -162,7 +162,7 @@ var effects = []struct {
 		posts(ok, slices.Repeat([]string{ownNodes}, 50)...)},
 }
 
-// flood returns more broken nodes than an answer lists, each of which blocks others.
+// flood returns n broken nodes, each of which blocks three others.
 func flood(n int) string {
 	var list []string
 	for i := range n {
@@ -291,7 +291,8 @@ func (w *regionsWorld) claim(flow, region string) string {
 	return ""
 }
 
-// see returns what readers see of region hel1, by the seen constants. n is the number of a request of its emitter, and must increase with each call.
+// see returns what readers and the emitter of region hel1 see, by the seen constants. The emitter posts with the number n, which must increase with each
+// call for a flow.
 func (w *regionsWorld) see(flow string, n int) map[string]string {
 	w.t.Helper()
 	seen := make(map[string]string)
@@ -367,7 +368,6 @@ func (w *regionsWorld) see(flow string, n int) map[string]string {
 	return seen
 }
 
-// TestRegions_EffectsOnAnotherRegion tries each effect with the token of one region against another region.
 func TestRegions_EffectsOnAnotherRegion(t *testing.T) {
 	w := startRegions(t)
 	for i, row := range effects {
@@ -417,7 +417,7 @@ func TestRegions_SecurityPageHasTheEffects(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := len(section.FindAll(text, -1)); n != 1 {
-		t.Fatalf("SECURITY.md has %d sections", n)
+		t.Fatalf("SECURITY.md has %d sections between <!-- regions --> and <!-- /regions -->, want 1", n)
 	}
 	want := section.ReplaceAll(text, []byte("${1}"+strings.ReplaceAll(table, "$", "$$")+"${2}"))
 	if bytes.Equal(want, text) {

@@ -149,7 +149,7 @@ func (s *server) send(method, target string, header []string, body string) answe
 	return a
 }
 
-// readStream reads the first frames of a stream, until it has a snapshot of each flow in the stream.
+// readStream reads the first frames of a stream, until it has a snapshot of each existing flow in the stream.
 func readStream(in *bufio.Reader) string {
 	var text strings.Builder
 	event, awaited := "", map[string]bool{"snapshot": true}

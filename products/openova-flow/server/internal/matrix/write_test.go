@@ -124,7 +124,7 @@ func makeWriteShapes() []*writeShape {
 	broken("no type", text("{}"))
 	broken("an unknown type", text(`{"type":"delete-flow"}`))
 	broken("a node of another flow", func(body string) string { return strings.Replace(body, `"flowId":"`, `"flowId":"x`, 1) }, put(own))
-	broken("a node of the foreign flow", text(`{"type":"upsert-nodes","nodes":[{"id":"fsn1/new","flowId":"none","label":"`+payload+`","status":"running","region":"fsn1"}]}`))
+	broken("a node of the flow none", text(`{"type":"upsert-nodes","nodes":[{"id":"fsn1/new","flowId":"none","label":"`+payload+`","status":"running","region":"fsn1"}]}`))
 	broken("two types", func(body string) string { return strings.Replace(body, `{`, `{"type":"delete-nodes",`, 1) }, put(own))
 	broken("a type in capitals", func(body string) string { return strings.Replace(body, `"type"`, `"Type"`, 1) }, put(own))
 	broken("an id twice", func(body string) string { return strings.Replace(body, `"id":`, `"id":"hel1/failed","id":`, 1) }, put(own))
@@ -149,7 +149,7 @@ func (w *writeShape) body(flow string) string {
 
 type object map[string]any
 
-// line is a message as JSON.
+// line returns the message as JSON.
 func (m message) line(flow string) string {
 	edges := func(list []edge) (all []object) {
 		for _, e := range list {

@@ -1,5 +1,5 @@
-// Package pipenet has listeners with net.Pipe connections, for tests in a synctest bubble: fake time does not advance while a socket waits, but does
-// while a pipe waits.
+// Package pipenet has listeners with net.Pipe connections, for tests in a synctest bubble: fake time does not advance while a goroutine waits for a socket,
+// but does while it waits for a pipe.
 package pipenet
 
 import (

@@ -1,8 +1,8 @@
 // Package eventstream writes streams of Server-Sent Events (WHATWG HTML, section 9.2) to subscribers.
 //
 // There are two Writers that behave alike. The portable one writes each stream from a goroutine of its own, through net/http. The fast one, on Linux and for
-// HTTP/1.1 without TLS, takes the connection away from net/http, and a few goroutines write to all subscribers without blocking. A subscriber that does not
-// read delays no other: it gets a snapshot in place of what it missed, and is disconnected after Pace.Timeout.
+// HTTP/1 without TLS, takes the connection away from net/http, and a few goroutines write to all subscribers without blocking. A subscriber that does not
+// read delays no other, and is disconnected after Pace.Timeout.
 package eventstream
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/internal/prom"
 )
 
-// Writer writes streams until they end: because the client disconnects or reads too slowly, the source or the session ends, or Config.Done is closed.
+// Writer writes streams. A stream ends when the client disconnects or is cut off, the source or the session ends, or Config.Done is closed.
 type Writer interface {
 	// Write writes a stream, whose headers are set in w. It returns when the stream has ended or when other goroutines have taken it over. It does not
 	// change r.
@@ -33,12 +33,12 @@ type Stream struct {
 	Source  Source
 	Session Session
 	Caller  string // the caller in the budget
-	End     func() // called once, before the client can know that the stream has ended
+	End     func() // called once, before the server ends the body
 }
 
 // Source returns the frames for one subscriber. One goroutine at a time uses it. A *hub.Reader is a Source.
 type Source interface {
-	// Take returns the next frames, or an empty Delivery if there are none.
+	// Take returns the next frames, the end of the stream, or an empty Delivery if there is neither.
 	Take() hub.Delivery
 	// Adopt replaces a call of Take if another Source with the same Key has just taken d and this one would take the same. Else it returns false.
 	Adopt(d hub.Delivery) bool

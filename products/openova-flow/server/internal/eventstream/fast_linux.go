@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// fast writes the streams of HTTP/1.1 connections without TLS. It takes the connection away from net/http, which frees its buffers and goroutine, and a few
+// fast writes the streams of HTTP/1 connections without TLS. It takes the connection away from net/http, which frees its buffers and goroutine, and a few
 // goroutines, the shards, write to all subscribers without blocking. So a subscriber costs a file descriptor and some hundred bytes, and under load one
 // write call sends more frames. All other streams go to the portable Writer.
 //
@@ -23,13 +23,13 @@ type fast struct {
 	start    sync.Once
 	failed   error
 	shards   []*shard
-	turn     atomic.Uint32 // number of streams so far, to distribute them evenly over the shards
+	turn     atomic.Uint32 // number of streams so far, to spread them evenly over the shards
 	running  sync.WaitGroup
 	abort    func()
 	aborted  <-chan struct{} // closed by abort: streams end at once
 }
 
-// NewFast returns the fast Writer. It writes like the portable one except on Linux, for HTTP/1.1 without TLS, in a server with ConnContext.
+// NewFast returns the fast Writer. It writes like the portable one except on Linux, for HTTP/1 without TLS, in a server with ConnContext.
 func NewFast(cfg Config) Writer {
 	ctx, abort := context.WithCancel(context.Background())
 	return &fast{Config: cfg, portable: NewPortable(cfg), abort: abort, aborted: ctx.Done()}

@@ -13,16 +13,16 @@ import (
 const (
 	batchSize     = 64       // subscribers of a group that are written to before the next group's turn
 	maxInputBytes = 16 << 10 // bytes that a subscriber may send on its stream; they are discarded
-	maxWriteBytes = 64 << 10 // bytes of small frames in one write, about the size of a socket's buffer
+	maxWriteBytes = 64 << 10 // bytes of several frames in one write, about the size of a socket's buffer
 )
 
-// shard has one goroutine that writes to its subscribers (run), and one that watches their sockets (poller.run). The latter, the hub and handlers notify
-// run through the inbox.
+// shard has one goroutine that writes to its subscribers (run), and one that watches their sockets (poller.run). All other
+// goroutines notify run through the inbox.
 type shard struct {
 	*Config
 	abort  <-chan struct{} // when it is closed, all subscribers are disconnected at once
 	poller *poller
-	signal chan struct{} // the inbox is not empty
+	signal chan struct{} // something was put into the inbox
 
 	mu    sync.Mutex
 	inbox inbox
@@ -71,7 +71,7 @@ type subscriber struct {
 	input   int      // bytes that the subscriber has sent on its stream
 
 	charge   *backlog.Charge // for pending frames that could not be written at once
-	deadline time.Duration   // when all pending frames must be written; 0: none had to wait so far
+	deadline time.Duration   // when all pending frames must be written; 0: none of them has had to wait
 
 	links [2]link       // by listKind; in no list of its group while pending frames wait for the socket
 	due   time.Duration // its time in the list of kind ofTime
@@ -85,7 +85,7 @@ type group struct {
 	idle        list // subscribers without frames, the longest idle first
 	size        int
 	queued      bool
-	last        hub.Delivery // the latest delivery; others probably adopt it
+	last        hub.Delivery // the group's latest delivery, for other subscribers to adopt
 	heartbeat   []byte       // the frame made at heartbeatAt
 	heartbeatAt time.Duration
 }
@@ -262,8 +262,8 @@ func (s *shard) react(sub *subscriber, flags uint32) {
 	}
 }
 
-// discardInput reads and discards data that a subscriber sends. It returns false if the subscriber has closed its side, or has sent too much: reading
-// takes the shard's time from other subscribers.
+// discardInput reads and discards data that a subscriber sends. It returns false if the connection is closed or broken, or if the subscriber has sent
+// too much: reading takes the shard's time from other subscribers.
 func (s *shard) discardInput(sub *subscriber) bool {
 	for sub.input <= maxInputBytes {
 		n, err := syscall.Read(sub.fd, s.input)
@@ -365,7 +365,8 @@ func (s *shard) flush(sub *subscriber) {
 	}
 }
 
-// coalesce returns the bytes to write next: one frame, or several small ones copied together. The result is valid until the next call.
+// coalesce returns the bytes to write next: the rest of the first frame, or up to maxWriteBytes of several frames, copied together. The result is valid
+// until the next call.
 func (s *shard) coalesce(sub *subscriber) []byte {
 	first := sub.pending[0][sub.written:]
 	if len(sub.pending) == 1 || len(first) >= maxWriteBytes {

@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// data is the folder of the adapter's test data, relative to a package of the server.
+// data is the folder of the adapter's test data, relative to a package directly under the server module.
 const data = "../../adapter-flux/testdata/"
 
 // Events returns the events of a recording of watches.
@@ -68,7 +68,7 @@ func Play(t testing.TB, golden string) *Player {
 	return &Player{t: t, rest: decode[message](t, data+"golden/"+golden), state: flow.NewState("bootstrap", 0)}
 }
 
-// At returns the snapshot at an instant, which is not before that of the last call. The pointer is the same while nothing has changed.
+// At returns the snapshot at a time, Unix milliseconds, which must not be before that of the last call. The pointer is the same while nothing has changed.
 func (p *Player) At(now int64) *flow.Message {
 	p.t.Helper()
 	for ; len(p.rest) > 0 && p.rest[0].At <= now; p.rest = p.rest[1:] {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// FuzzIfNoneMatch compares the result for a list of tags with the results for each tag alone.
+// FuzzIfNoneMatch checks that each value and each element of it counts by itself, and that only the tag and * match.
 func FuzzIfNoneMatch(f *testing.F) {
 	tag, etag := "17-abc-0", `"17-abc-0"`
 	f.Add(`W/"17-abc-0", "x"`, `*`)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// AcceptsGzip reports whether Accept-Encoding allows gzip (RFC 9110, section 12.5.3). A weight for gzip overrides one for *.
+// AcceptsGzip reports whether Accept-Encoding (RFC 9110, section 12.5.3) has gzip or * with a weight above 0. A weight for gzip overrides one for *.
 func AcceptsGzip(values []string) bool {
 	others := false
 	for part := range elements(values) {

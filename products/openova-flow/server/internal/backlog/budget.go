@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// PieceBytes is the maximum of bytes written at a time. The deadline can move between pieces, so that a slow client that keeps reading meets it. A Budget
-// does not count answers up to this size.
+// PieceBytes is the most bytes that Deadline.Write writes under one deadline: few enough for a slow client that keeps reading. A Budget does not count
+// answers up to this size.
 const PieceBytes = 32 << 10
 
 const (

@@ -86,7 +86,7 @@ func (c Config) Validate() error {
 		wrong("URL must be http://host or https://host, with an optional port and path")
 	case u.User != nil:
 		wrong("URL must have no user and password; put a token into a file and set TokenFile")
-	case u.RawQuery != "" || u.Fragment != "":
+	case strings.ContainsAny(c.URL, "?#"):
 		wrong("URL must have no query and no fragment")
 	}
 	if !flow.ValidID(c.FlowID) {

@@ -79,6 +79,8 @@ func TestConfig_ErrorsNameTheField(t *testing.T) {
 		"URL without scheme":  {func(c *Config) { c.URL = "flow:8080" }, "URL"},
 		"password in the URL": {func(c *Config) { c.URL = "https://me:secret@flow" }, "user and password"},
 		"query in the URL":    {func(c *Config) { c.URL = "https://flow?x=1" }, "query"},
+		"empty query":         {func(c *Config) { c.URL = "https://flow/?" }, "query"},
+		"empty fragment":      {func(c *Config) { c.URL = "https://flow#" }, "query"},
 		"flow id":             {func(c *Config) { c.FlowID = "a/b" }, "FlowID"},
 		"flow id of dots":     {func(c *Config) { c.FlowID = ".." }, "FlowID"},
 		"no region":           {func(c *Config) { c.Region = "" }, "Region"},

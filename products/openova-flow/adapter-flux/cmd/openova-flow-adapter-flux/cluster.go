@@ -27,7 +27,7 @@ type clients struct {
 // client-go's own, a broken connection is closed only after 45 s, and until then the region would be shown as current.
 var keepalive = map[string]string{"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "5", "HTTP2_PING_TIMEOUT_SECONDS": "5"}
 
-// connect makes the clients, and sets keepalive in the environment. It sends no request.
+// connect makes the clients, and sets variables of keepalive that the environment lacks. It sends no request.
 func connect(c config) (clients, error) {
 	for name, value := range keepalive {
 		if _, set := os.LookupEnv(name); !set {

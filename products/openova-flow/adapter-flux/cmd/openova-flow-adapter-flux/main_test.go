@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // like a release
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		_ = os.RemoveAll(dir)
 		os.Exit(1)
 	}
 	adapterBinary, serverBinary = filepath.Join(dir, "openova-flow-adapter-flux"), filepath.Join(dir, "openova-flow-server")
@@ -142,7 +143,7 @@ func flowServer(t testing.TB, addr string) *process {
 	return p
 }
 
-// get returns the status and the body; the status is 0 if there is no answer.
+// get returns the status and the body; without a complete answer, 0 and the error.
 func get(url string) (int, string) {
 	res, err := (&http.Client{Timeout: 5 * time.Second}).Get(url)
 	if err != nil {
@@ -156,7 +157,7 @@ func get(url string) (int, string) {
 	return res.StatusCode, string(body)
 }
 
-// snapshot returns the folded state on a server, nil if there is none.
+// snapshot returns the folded state on a server, nil if the answer is not 200.
 func snapshot(t testing.TB, addr, flowID string) *flow.Message {
 	t.Helper()
 	code, body := get("http://" + addr + "/v1/flows/" + flowID + "/snapshot")

@@ -103,7 +103,7 @@ var settings = []setting{
 		func(c *config, v string) error { return check(c.logLevel.UnmarshalText([]byte(v)) == nil) }},
 	{"KUBECONFIG", "kubeconfig", "", "the service account in a cluster, else ~/.kube/config", "the path of a file", "The kubeconfig to reach the cluster from outside.", withCluster,
 		func(c *config, v string) error { c.kubeconfig = v; return nil }},
-	{"", "context", "", "the current one", "the name of a context; several, separated by commas, without FLOW_SERVER_URL", "The context of the kubeconfig.", withCluster,
+	{"", "context", "", "the current one", "the name of a context; several, separated by commas, for run without FLOW_SERVER_URL", "The context of the kubeconfig.", withCluster,
 		func(c *config, v string) error {
 			c.context = v
 			return check(v == "" || len(contextNames(v)) > 0)
@@ -119,7 +119,7 @@ func check(ok bool) error {
 
 func validURL(v string) bool {
 	u, err := url.Parse(v)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil && u.RawQuery == "" && u.Fragment == ""
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil && !strings.ContainsAny(v, "?#")
 }
 
 func validListen(v string) bool {
@@ -217,8 +217,8 @@ func (r *reader) isSet(flagName string) (yes bool) {
 	return yes
 }
 
-// read parses args and checks every setting. Settings in optional may be empty even if they are normally required. The error has a line for each invalid
-// setting.
+// read parses args, then checks every setting of the command; the error has a line for each invalid one. Settings in optional may be empty although they
+// are required.
 func (r *reader) read(args []string, optional ...string) (config, error) {
 	if err := r.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return config{}, errHelp

@@ -58,7 +58,7 @@ func TestSettings_ErrorNamesTheUnreadableKubeconfig(t *testing.T) {
 }
 
 func TestSettings_ErrorsHideURLs(t *testing.T) {
-	for _, url := range []string{"https://me:hidden@flow", "https://me:hidden@flow:x/", "https://flow/?token=hidden", "https://flow/#hidden"} {
+	for _, url := range []string{"https://me:hidden@flow", "https://me:hidden@flow:x/", "https://flow/?token=hidden", "https://flow/#hidden", "https://flow/?", "https://flow#"} {
 		env := good("FLOW_SERVER_URL", url)
 		_, err := newReader("run", func(name string) (string, bool) { v, ok := env[name]; return v, ok }).read(nil)
 		if err == nil || strings.Contains(err.Error(), "hidden") || !strings.Contains(err.Error(), "FLOW_SERVER_URL") {

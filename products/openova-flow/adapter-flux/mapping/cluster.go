@@ -19,15 +19,15 @@ type Cluster struct {
 	artifacts map[key]artifact
 	charts    map[key]map[key]bool       // the HelmCharts that name this release as their owner
 	users     map[key]map[key]bool       // the entries that use a chart or source
-	applied   map[key]map[key]bool       // the entries that a Kustomization applied, by their labels
+	applied   map[key]map[key]bool       // the entries that a Kustomization applied, by their labels, without auxiliary ones
 	needed    map[string]map[key]bool    // the entries with an edge from a node, by its id
-	seeds     map[string]flow.Node       // the server's nodes, by id, of objects that are not mapped yet
+	seeds     map[string]flow.Node       // the server's nodes, by id, of objects that have not been mapped
 	makers    map[key]key                // the ArtifactGenerator that makes an ExternalArtifact
 	kinds     map[string]int             // how many entries of a kind there are
 	served    map[string]map[string]bool // by kind, the shards with an object that a controller has observed; "" stands for no shard
 	members   rollup
 	region    *flow.Node // as last sent
-	now       flow.Time  // when the current event was seen
+	now       flow.Time  // when the newest event was seen
 }
 
 // NewCluster returns the state of a region without objects.
@@ -97,6 +97,7 @@ func (c *Cluster) Apply(ev Event) ([]Change, error) {
 	}
 	switch ev.Type {
 	case Deleted:
+		c.now = later(c.now, ev.At)
 		return c.rollUp(append(c.remove(o.key), c.setArtifact(o.key, artifact{})...)), nil
 	case Added, Modified:
 	default:
@@ -118,7 +119,7 @@ func (c *Cluster) Apply(ev Event) ([]Change, error) {
 	return c.rollUp(changes), nil
 }
 
-// seen returns when a version of an object was seen: at, or else the newest time in the object.
+// seen returns when a version of an object was seen: at, or else the newest time among its creation and its conditions.
 func seen(at flow.Time, o object) flow.Time {
 	if !at.IsZero() {
 		return at
@@ -279,7 +280,7 @@ func (c *Cluster) relate(e *entry, chart artifact, sourceKey key) {
 	if sourceKey != (key{}) {
 		f.sourceID = c.config.id(sourceKey)
 		if maker, ok := c.makers[sourceKey]; ok && f.source.ready.status == "" {
-			f.sourceID = c.config.id(maker) // an artifact that does not exist yet: look at its generator
+			f.sourceID = c.config.id(maker) // the artifact has no Ready, so its generator says why
 		}
 	}
 	if f.checking {

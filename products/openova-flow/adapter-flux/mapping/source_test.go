@@ -218,6 +218,27 @@ func TestArtifact_AnotherChartOfTheOwnerReplacesADeletedOne(t *testing.T) {
 	}
 }
 
+func TestArtifact_DeletedChartDatesTheNewerRevisionOfAnother(t *testing.T) {
+	owned := func(name, revision string) *unstructured.Unstructured {
+		chart := set(artifact(t, "HelmChart", "flux-system", name, "True", "ChartPullSucceeded"), revision, "status", "artifact", "revision")
+		return set(chart, map[string]any{"helm.toolkit.fluxcd.io/name": "bp-a"}, "metadata", "labels")
+	}
+	w := newWorld(t)
+	apply := func(at int, kind mapping.EventType, u *unstructured.Unstructured) {
+		t.Helper()
+		changes, err := w.Apply(mapping.Event{At: ms(at), Type: kind, Object: u})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.take(changes)
+	}
+	apply(1, mapping.Added, set(release(t, "bp-a", cond{"Ready", "True", "InstallSucceeded", "", 1, 1}), "1.0.0", "status", "lastAttemptedRevision"))
+	apply(2, mapping.Added, owned("one", "1.0.0"))
+	apply(3, mapping.Added, owned("two", "2.0.0"))
+	apply(5000, mapping.Deleted, owned("one", "1.0.0"))
+	wantMeta(t, w.must("fsn1/bp-a"), map[string]any{"behindSince": ms(5000)})
+}
+
 // TestSource_CreatedAgainKeepsItsUsersCurrent: between two lists a source was deleted and created again, so no deletion was delivered.
 func TestSource_CreatedAgainKeepsItsUsersCurrent(t *testing.T) {
 	fleet := func(uid, revision string) *unstructured.Unstructured {
@@ -317,7 +338,7 @@ func TestEdges_DependencyThatIsTheSourceIsOneEdge(t *testing.T) {
 	}
 }
 
-// TestArtifact_OCIRepositoryOfAChartIsFound: helm-controller creates an OCIRepository for such a chart, and names it in status.helmChart.
+// TestArtifact_OCIRepositoryOfAChartIsFound: for spec.chart.kind OCIRepository, helm-controller creates one and names it in status.helmChart.
 func TestArtifact_OCIRepositoryOfAChartIsFound(t *testing.T) {
 	for status, want := range map[string]string{
 		"":                          "OCIRepository flux-system/flux-system-bp-a",

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -166,7 +167,7 @@ func (e explanation) why() string {
 func (e explanation) sentence() string {
 	clause, why := e.clause, e.why()
 	if clause == "" {
-		clause = "reports " + e.reason
+		clause = "reports " + cmp.Or(e.reason, "an error")
 	}
 	sentence := e.label + " " + clause
 	if why != "" {
@@ -252,7 +253,7 @@ func plural(one bool, singular, many string) string {
 	return many
 }
 
-// try returns the number of the current attempt, in parentheses.
+// try returns the number of the current attempt, in parentheses; empty if it is unknown.
 func (f *facts) try() string {
 	switch {
 	case f.tries == 0:
@@ -298,7 +299,7 @@ func (f *facts) inProgress() string {
 	return f.label + " is being worked on."
 }
 
-// health returns the names of the first three objects in spec.healthChecks that are not nodes, in parentheses.
+// health returns the names of the first three objects of otherChecks, in parentheses; empty if there are none.
 func (f *facts) health() string {
 	if len(f.otherChecks) == 0 {
 		return ""

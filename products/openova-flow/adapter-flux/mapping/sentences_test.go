@@ -13,7 +13,7 @@ import (
 
 var app = subject{kind: kindHelmRelease, namespace: "shop", name: "app", label: "app"}
 
-// examples are messages of controllers, Helm and the API server, with the resulting cause and command.
+// examples are messages of controllers, Helm and the API server, with the result of explain.
 var examples = []struct {
 	message, want, command, object string
 	hopeless                       bool
@@ -92,7 +92,7 @@ func TestExplain_EveryPattern(t *testing.T) {
 	}
 }
 
-// TestExplain_RecordedMessagesAndKnownReasons explains every message that real controllers wrote, whether a pattern matches or not, and every known reason.
+// TestExplain_RecordedMessagesAndKnownReasons explains the message of every condition in testdata, whether a pattern matches or not, and every known reason.
 func TestExplain_RecordedMessagesAndKnownReasons(t *testing.T) {
 	all := map[string]bool{"": true, "x": true, "ends. ": true, "...": true}
 	files, err := filepath.Glob("../testdata/*/*.jsonl")
@@ -137,6 +137,14 @@ func TestExplain_RecordedMessagesAndKnownReasons(t *testing.T) {
 			if strings.ToLower(c.class) != c.class || strings.Contains(c.class, "--") || strings.ReplaceAll(c.class, "-", "") != strings.ToLower(reason) {
 				t.Errorf("the class of %s is %q", reason, c.class)
 			}
+		}
+	}
+}
+
+func TestExplain_WithoutAReasonReportsAnError(t *testing.T) {
+	for message, want := range map[string]string{"": "app reports an error.", "x": "app reports an error: x."} {
+		if got := explain(app, "", message).sentence(); got != want {
+			t.Errorf("message %q: %q, want %q", message, got, want)
 		}
 	}
 }
@@ -193,7 +201,7 @@ func TestExplain_HostileMessages(t *testing.T) {
 	}
 }
 
-// BenchmarkExplain explains the most expensive messages of the maximum length.
+// BenchmarkExplain explains expensive messages of the maximum length.
 func BenchmarkExplain(b *testing.B) {
 	for name, unit := range map[string]string{"paths": "a/", "dry-run": "a/a/a dry-run failed ", "braces": "{\""} {
 		message := clip(strings.Repeat(unit, maxMessage))

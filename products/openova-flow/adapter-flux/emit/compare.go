@@ -65,8 +65,8 @@ func (o *outbox) compare(server *regionState, nodes []flow.Node, rels []flow.Rel
 	return n
 }
 
-// correct puts the changes that lead from want to the target into the log, and returns their number. It leaves out held elements, and elements that were
-// put while the Source was read, since for these the log is newer than the target.
+// correct puts the changes that lead from want to the target into the log, and returns their number. Elements that are held, or were put while the Source was
+// read, keep their value in want: for the latter, the log is newer than the target.
 func (o *outbox) correct(target map[key]change, now time.Time) int {
 	skip := func(k key) bool {
 		if _, ok := o.putMeanwhile[k]; ok || o.putMeanwhile[key{node: k.rel.FromID}] || o.putMeanwhile[key{node: k.rel.ToID}] {
@@ -116,7 +116,7 @@ func (o *outbox) fold(changes []change) {
 	}
 }
 
-// sameJSON reports whether two JSON texts are equal except for white space and the order of keys.
+// sameJSON reports whether two JSON texts have the same value. Numbers are compared as text.
 func sameJSON(a, b string) bool {
 	read := func(s string) (v any) {
 		d := json.NewDecoder(bytes.NewReader([]byte(s)))

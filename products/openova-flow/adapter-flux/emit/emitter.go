@@ -45,7 +45,7 @@ type trouble struct {
 	undelivered time.Time // start of the first of consecutive requests that did not reach the server; zero: the last one did
 }
 
-// New returns an Emitter, which is idle until Run. It fails if cfg is invalid or its metrics are already registered.
+// New returns an Emitter, which is idle until Run. It fails if cfg is invalid or the metrics cannot be registered.
 func New(cfg Config) (*Emitter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -58,8 +58,8 @@ func New(cfg Config) (*Emitter, error) {
 	return &Emitter{cfg: cfg, metrics: m, wake: make(chan struct{}, 1), changed: make(chan struct{}), box: newOutbox(cfg.Backlog), standby: newStandby(newRegionState())}, nil
 }
 
-// Put queues changes, in order. It does not block. Without the leadership it keeps those of the last minute, at most Backlog. With it, but before Loaded,
-// it drops them, since the Source has them.
+// Put queues changes, in order. It does not block. Without the leadership it keeps those of the minute before the newest one, at most Backlog. With it, but
+// before Loaded, it drops them, since the Source has them.
 func (e *Emitter) Put(changes []mapping.Change) {
 	now := time.Now()
 	steps := make([]change, len(changes))
@@ -94,8 +94,9 @@ func (e *Emitter) Loaded() {
 	e.notifyLocked()
 }
 
-// Lead makes this process the one that reports the region. epoch must be greater than the previous leader's. First the server's
-// region is compared with the Source. Transitions of the last minute that the server does not have are sent.
+// Lead makes this process the one that reports the region. epoch must be greater than the previous leader's; with the epoch of the current
+// term, Lead does nothing. First the server's region is compared with the Source. Of the changes that Put has kept, those that follow the
+// server's state of their element are sent too.
 func (e *Emitter) Lead(epoch int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -133,8 +134,8 @@ func (e *Emitter) resignLocked() {
 	e.box.reset()
 }
 
-// SetBlind sets whether the Source may be outdated because the API server does not answer. While it is, the claim is not renewed, so the server shows
-// the region as stale. Changes are still sent.
+// SetBlind sets whether the Source may be outdated because the API server does not answer. While it may be, only changes renew the claim, so that
+// without any the server shows the region as stale.
 func (e *Emitter) SetBlind(blind bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

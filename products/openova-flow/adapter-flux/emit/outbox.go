@@ -9,8 +9,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// outbox has the changes that the server has not confirmed. After the comparison, want is the fold of confirmed, the
-// sent batch and the log, except while another comparison is running. It is not safe for concurrent use.
+// outbox has the changes that the server has not confirmed. While compared is true and no comparison is running, want is the fold of confirmed, the
+// sent batch and the log. It is not safe for concurrent use.
 type outbox struct {
 	backlog   int
 	confirmed *regionState
@@ -22,7 +22,7 @@ type outbox struct {
 	compared  bool // compared with the server since the last reset or distrust
 	collapsed int  // number of changes removed by collapsing
 
-	putMeanwhile map[key]bool // elements that were put since the running comparison began; true: deleted. nil if none is running
+	putMeanwhile map[key]bool // elements that were put since the running comparison began; true: deleted, if only for a time. nil if none is running
 
 	base *regionState // the region before log, as this process saw it before its term; nil after the comparison
 }
@@ -32,7 +32,7 @@ type hold struct {
 	change
 	until time.Time     // zero: until it changes
 	delay time.Duration // duration of the last hold
-	tried bool          // it was released and is sent again
+	tried bool          // it was released or has changed, and is sent again
 }
 
 func newOutbox(backlog int) *outbox {
@@ -80,8 +80,8 @@ func (o *outbox) put(c change) {
 	}
 }
 
-// collapse keeps the newest change of each element, unless it has no effect. If a node was deleted and created again, it also keeps the deletion and the last
-// change of the former object. The fold of the log stays the same.
+// collapse keeps the newest change of each element, unless it has no effect. Of a node that was created again, it also keeps the deletion, if there is one, and
+// the last change of the former object. The log, with the comparison if one is due, leads to the same state as before.
 func (o *outbox) collapse() {
 	before := len(o.log)
 	kept := make([]change, 0, before)

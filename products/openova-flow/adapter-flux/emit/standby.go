@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// standbyTime is how long a process that does not lead keeps transitions. It is longer than the time until the Lease of a
-// dead leader expires.
+// standbyTime is how much older than the newest change a kept change of a process that does not lead may be. It is longer than the time until the
+// Lease of a dead leader expires.
 const standbyTime = time.Minute
 
-// standby has the recent changes of the region in a process that does not lead, so that no transition is lost between the last POST of the leader
-// and its own first one.
+// standby has the recent changes of the region in a process that does not lead, so that it can send transitions that the leader has
+// not sent.
 type standby struct {
 	base *regionState // the region before log
 	log  []change     // in the order of Put
@@ -18,7 +18,7 @@ type standby struct {
 
 func newStandby(base *regionState) standby { return standby{base: base} }
 
-// put adds a change, and folds into base the oldest ones that are older than standbyTime or exceed limit.
+// put adds a change, and folds into base those that are more than standbyTime older, and the oldest if there are more than limit.
 func (s *standby) put(c change, limit int) {
 	s.log = append(s.log, c)
 	for len(s.log) > limit || c.at.Sub(s.log[0].at) > standbyTime {
@@ -27,7 +27,7 @@ func (s *standby) put(c change, limit int) {
 	}
 }
 
-// startFrom starts the outbox with the standby's changes. The server's state is unknown before the comparison.
+// startFrom starts the outbox, which must be empty, with the standby's changes.
 func (o *outbox) startFrom(s standby) {
 	for i := range s.log {
 		s.log[i].beforeTerm = true

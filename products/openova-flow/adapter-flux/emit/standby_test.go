@@ -88,7 +88,7 @@ func TestLead_SendsOnlyChangesOfTheLastMinute(t *testing.T) {
 	})
 }
 
-// TestLead_SendsChangesFromBeforeTheComparison: changes after the start of the term are sent, whatever the server has.
+// TestLead_SendsChangesFromBeforeTheComparison: changes after the start of the term are sent even if they do not follow the server's state.
 func TestLead_SendsChangesFromBeforeTheComparison(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
@@ -112,7 +112,7 @@ func TestLead_SendsChangesFromBeforeTheComparison(t *testing.T) {
 	})
 }
 
-// TestLead_FirstTermSendsTheDifference: a process that has just started has seen no transitions.
+// TestLead_FirstTermSendsTheDifference: if a process has not seen the server's state of a node, it sends only the newest one.
 func TestLead_FirstTermSendsTheDifference(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
@@ -133,7 +133,7 @@ func TestLead_FirstTermSendsTheDifference(t *testing.T) {
 	})
 }
 
-// TestLead_CollapseKeepsChangesOfTheTerm: if the log collapses before the comparison, changes after the start of the term are still sent.
+// TestLead_CollapseKeepsChangesOfTheTerm: if the log collapses before the comparison, the newest change of an element in the term is still sent.
 func TestLead_CollapseKeepsChangesOfTheTerm(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b, func(c *Config) { c.Backlog = 3 })

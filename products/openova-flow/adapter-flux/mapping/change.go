@@ -16,8 +16,7 @@ const (
 	Deleted  EventType = "DELETED"
 )
 
-// Event is one version of one object, as a watch delivered it. The object is not modified. A change of a spec is dated by At, since objects do not
-// record when their spec changed.
+// Event is one version of one object, as a watch delivered it. A change of a spec is dated by At, since objects do not record when their spec changed.
 type Event struct {
 	At     flow.Time // when the watch delivered it; absent when unknown
 	Type   EventType

@@ -9,7 +9,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// kindController is the kind of the node of a controller that is down. There is no such object.
+// kindController is the kind of the node of a controller that is down. Kubernetes has no such kind.
 const kindController = "Controller"
 
 // controllerOf has the Deployment, in FluxNamespace, that reconciles objects of a kind.
@@ -39,7 +39,7 @@ func IsControllerLease(lease string) bool {
 	return slices.Contains(slices.Collect(maps.Values(controllerOf)), name)
 }
 
-// controllerName parses the name of a Lease: <name>-leader-election, or <name>-leader-election-<hash> for a shard.
+// controllerName parses the name of a Lease: <name> or <name>-leader-election, or <name>-leader-election-<hash> for a shard.
 func controllerName(lease string) (name, shard string, sharded bool) {
 	name, shard, _ = strings.Cut(lease, "-leader-election")
 	shard, sharded = strings.CutPrefix(shard, "-")
@@ -120,7 +120,7 @@ func (c *Cluster) setDown() []Change {
 	return changes
 }
 
-// countKind counts an entry of a kind that is added (by is 1) or removed (by is -1). The first and the last may change which controllers count as down.
+// countKind counts an entry of a kind that is added (by is 1) or removed (by is -1). The first and the last may change which controllers have an entry.
 func (c *Cluster) countKind(kind string, by int) []Change {
 	if kind == kindController {
 		return nil

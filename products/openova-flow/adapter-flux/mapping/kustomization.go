@@ -28,8 +28,8 @@ func kustomizationStatus(o object, ready condition) string {
 
 // kustomization maps a Kustomization (kustomize.toolkit.fluxcd.io/v1).
 //
-// At every interval its controller sets Ready=Unknown/Progressing for a moment, even if the revision is already applied. The node keeps the
-// previous Ready until the next result.
+// At every interval its controller sets Ready=Unknown/Progressing for a moment, even if the revision is already applied. The node keeps a
+// previous Ready=True until the next result.
 func (c Config) kustomization(o object, past *entry) (*entry, error) {
 	e, err := c.dependent(o)
 	if err != nil {
@@ -73,7 +73,7 @@ func (c Config) members(o object) []string {
 	return union(ids, nil)
 }
 
-// healthChecks returns the ids in spec.healthChecks that are nodes, and the names of the other objects. apiVersion is optional.
+// healthChecks returns the ids of the releases and Kustomizations in spec.healthChecks, and the names of the other objects. apiVersion is optional.
 func (c Config) healthChecks(o object) (ids, others []string) {
 	for _, item := range o.spec.list("healthChecks") {
 		m, _ := item.(map[string]any)
@@ -87,7 +87,7 @@ func (c Config) healthChecks(o object) (ids, others []string) {
 	return ids, others
 }
 
-// kustomizationChecks sets whether the Kustomization is running health checks now, the nodes that a failed check names, and the objects of other kinds in
+// kustomizationChecks sets whether the Kustomization is running health checks now, the nodes that a failed check names, and the other objects in
 // spec.healthChecks.
 func (c Config) kustomizationChecks(o object, f *facts) {
 	_, f.otherChecks = c.healthChecks(o)
@@ -130,8 +130,8 @@ func kustomizationEvidence(o object, ready condition, status string) evidence {
 	return e
 }
 
-// firstReconciled returns when the result in Ready was first reached, and when the reconciliation to it began. After more than one reconciliation only the
-// duration of the latest is known, so began equals ended. Without a matching entry of the history, began is absent.
+// firstReconciled returns when the reconciliation that first had the result in Ready began and ended. The history has the duration of only the latest one, so
+// after several began equals ended. Without a matching entry of the history, began is absent, and ended is the time of Ready.
 func firstReconciled(o object, ready condition) (began, ended flow.Time) {
 	past := o.status.list("history")
 	if len(past) == 0 {

@@ -9,7 +9,7 @@ import (
 // multiset is a collection of integers that knows its minimum. A change takes amortized logarithmic time.
 type multiset struct {
 	count map[int64]int
-	least intHeap // every counted value, and some that were removed
+	least intHeap // every counted value, and some that were removed; some more than once
 }
 
 func (x *multiset) add(v int64) {

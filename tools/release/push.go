@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// pushImages pushes every layout in the folder to a registry, with its SBOMs as referrers. For each layout it prints the digest of the index, then for each
-// platform the digest of the image and the file of its SBOM.
+// pushImages pushes every layout in the folder to a registry, with its SBOMs as referrers. For each layout it prints the reference of the index, then for each
+// platform the reference of the image and the file of its SBOM. The references have digests.
 func pushImages(ctx context.Context, folder, to string, stdout io.Writer) error {
 	layouts, err := filepath.Glob(filepath.Join(folder, "*", "index.json"))
 	if err != nil {
@@ -25,7 +25,7 @@ func pushImages(ctx context.Context, folder, to string, stdout io.Writer) error 
 		return fmt.Errorf("%s has no images: run make images first", folder)
 	}
 	for _, index := range layouts {
-		// Print absolute paths: readers of the output run in another folder.
+		// Print absolute paths, since the output is used in other folders.
 		if index, err = filepath.Abs(index); err != nil {
 			return err
 		}
@@ -59,7 +59,9 @@ func pushImage(ctx context.Context, folder, to string, stdout io.Writer) error {
 			if err := remote.WriteIndex(repository.Tag(version), index, options...); err != nil {
 				return err
 			}
-			fmt.Fprintln(stdout, "image", repository.Digest(entry.Digest.String()))
+			if _, err := fmt.Fprintln(stdout, "image", repository.Digest(entry.Digest.String())); err != nil {
+				return err
+			}
 			continue
 		}
 		if err := pushSBOM(from, entry, repository, folder, stdout, options); err != nil {
@@ -69,7 +71,7 @@ func pushImage(ctx context.Context, folder, to string, stdout io.Writer) error {
 	return nil
 }
 
-// pushSBOM pushes an SBOM. For the attestation it prints the digest of the image, and the file of the SBOM in the layout.
+// pushSBOM pushes an SBOM. For the attestation it prints the reference of the image, and the file of the SBOM in the layout.
 func pushSBOM(from v1.ImageIndex, entry v1.Descriptor, repository name.Repository, folder string, stdout io.Writer, options []remote.Option) error {
 	sbom, err := from.Image(entry.Digest)
 	if err != nil {

@@ -2,16 +2,21 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"log"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
@@ -120,5 +125,24 @@ func checkSame(t *testing.T, ref name.Digest, text []byte) {
 func TestPush_WithoutImagesFails(t *testing.T) {
 	if err := run(t.Context(), []string{"push", "--from", t.TempDir()}, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "make images") {
 		t.Errorf("%v does not name make images", err)
+	}
+}
+
+func TestPush_FailsIfTheDigestIsNotPrinted(t *testing.T) {
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	folder := t.TempDir()
+	into, err := layout.Write(filepath.Join(folder, "program"), empty.Index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: empty.Image})
+	if err := into.AppendIndex(index, layout.WithAnnotations(map[string]string{refName: testVersion})); err != nil {
+		t.Fatal(err)
+	}
+	_, closed := io.Pipe()
+	closed.Close()
+	if err := pushImages(t.Context(), folder, strings.TrimPrefix(server.URL, "http://")+"/o", closed); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("%v, want %v", err, io.ErrClosedPipe)
 	}
 }

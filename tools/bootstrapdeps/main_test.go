@@ -198,6 +198,7 @@ func TestRun_UnreadableInputNamesFileAndLine(t *testing.T) {
 		{"nothing declared", map[string]string{"expected.yaml": ""}, "expected.yaml: no such file or directory"},
 		{"an empty declaration", map[string]string{"expected.yaml": "# nothing\n"}, "expected.yaml: want one document with a list of releases"},
 		{"an unknown field", map[string]string{"expected.yaml": "releases:\n  - slot: 1\n    name: a\n    dependsOn: []\n"}, "expected.yaml:4: unknown field dependsOn; allowed: slot, name, depends_on"},
+		{"an empty declared dependency", map[string]string{"expected.yaml": "releases:\n  - slot: 1\n    name: a\n    depends_on:\n      -\n"}, "expected.yaml:5: depends_on entry without name"},
 		{"a slot that is not a number", map[string]string{"expected.yaml": "releases:\n  - {slot: one, name: a}\n"}, "expected.yaml:2: want a name and a number as slot"},
 	} {
 		dir := write(t, tt.changes)

@@ -32,14 +32,14 @@ func (e *inputError) Error() string {
 type kit struct {
 	releases      []release
 	files         []kitFile
-	kustomization string // path of the file kustomization.yaml; empty: none
+	kustomization string // path of its file
 	resources     []string
 	resourceLines []int
 }
 
 type kitFile struct {
 	path, base string
-	slotted    bool // the name starts with a number
+	slotted    bool // the name matches slotName
 	releases   int
 }
 
@@ -235,10 +235,13 @@ func readDeclared(path string) (out []release, err error) {
 		}
 		for _, n := range names {
 			name, err := n.text()
-			if err == nil {
-				err = r.dependOn(name, n)
-			}
 			if err != nil {
+				return nil, err
+			}
+			if name == "" {
+				return nil, n.errorf("depends_on entry without name")
+			}
+			if err := r.dependOn(name, n); err != nil {
 				return nil, err
 			}
 		}

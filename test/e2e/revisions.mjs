@@ -1,5 +1,5 @@
-// Opens the revisions of a flow in Chromium. Prints "ready", then the rows of the table as JSON, again each time one changes: the text of each cell. Of a revision's
-// name these are its links: to the revision, and to the one that superseded it. Ends at the end of its standard input, with status 1 if the page had faults.
+// Opens the revisions of a flow in Chromium. Prints "ready", then the rows of the table as JSON, again after each change. A row is the list of its cells' texts. The
+// text of the first cell is that of its links: to the revision, and to the one that superseded it. Ends at the end of standard input, with status 1 if the page had faults.
 //   node revisions.mjs http://127.0.0.1:8080 FLOW
 import { join } from "node:path";
 import { runnerImport } from "../../products/openova-flow/node_modules/vite/dist/node/index.js";

@@ -101,8 +101,8 @@ func (s *stage) revision(name string) (revision.Revision, map[string]revision.Re
 	return answer.Revisions[0], regions
 }
 
-// waitRevision waits until a revision has the wanted progress in each region, such as "fsn1 done 1/1 1": the state, the Kustomizations, and the number of
-// changed releases.
+// waitRevision waits until a revision has the wanted progress in each region that has it, such as "fsn1 done 1/1 2": its state, that 1 of 1 Kustomization has
+// applied it, and that 2 releases have changed.
 func (s *stage) waitRevision(name string, want ...string) {
 	s.t.Helper()
 	s.must(plane.Wait(s.ctx, maxDelay, func() error {
@@ -124,7 +124,7 @@ func (s *stage) waitRevision(name string, want ...string) {
 	}))
 }
 
-// newFlux returns both regions, whose Kustomizations have applied the revision first, and starts their adapters.
+// newFlux makes first the applied revision of both regions, and starts their adapters.
 func newFlux(s *stage, kind, url, first string) (fsn1, hel1 *flux) {
 	s.t.Helper()
 	var all []*flux
@@ -147,7 +147,7 @@ func (s *stage) pause(d time.Duration) {
 	}
 }
 
-// start rolls out a fetched revision in regions: the Kustomization has applied it, and the upgrade of the changed release has begun.
+// start rolls out a fetched revision in regions, until the Kustomization has applied it and the upgrade of the changed release has begun.
 func (s *stage) start(revision string, regions ...*flux) {
 	s.t.Helper()
 	for _, do := range []func(*flux){func(f *flux) { f.try(revision) }, func(f *flux) { f.change(revision) }, (*flux).apply, (*flux).upgrade} {
@@ -210,7 +210,7 @@ func TestGates_AnswerForEachCommit(t *testing.T) {
 		s.checkAnswers(insight.Passed, before, after, early["a"], during, early["b"], duringB)
 		began := time.Now()
 		s.checkAnswers(insight.Passed, began, began, s.wait("b after", commitOf("b")))
-		s.checkWaiting(afterA) // no source has a any more, and no object shows that b superseded it
+		s.checkWaiting(afterA) // no object has commit a, or shows that b superseded it
 		afterA.cancel()
 		page.shows("bbbbbbbb | done in T | done in T", "aaaaaaaa → bbbbbbbb | done in T | overtaken by bbbbbbbb")
 		a, _ := s.revision(commitOf("a"))

@@ -204,7 +204,7 @@ func (a *adapter) ready() *adapter {
 	return a
 }
 
-// metric returns the value of a metric without labels, 0 if it does not exist.
+// metric returns the value of a metric without labels, 0 if it is not available.
 func (a *adapter) metric(name string) (value float64) {
 	body, err := get(a.health + "/metrics")
 	if err != nil {
@@ -335,7 +335,7 @@ func same(what string, got, want truth.View) error {
 	return fmt.Errorf("%s differs from the clusters: %s", what, strings.Join(wrong, "; "))
 }
 
-// checkShown checks that the subscriber showed only states that the clusters had.
+// checkShown checks that the subscriber showed only statuses and edges that the clusters had, and that the stream kept to the protocol.
 func (s *stage) checkShown() {
 	s.t.Helper()
 	series, edges := s.subscriber.Shown()

@@ -41,7 +41,7 @@ func load(t *testing.T, name string) *chart.Chart {
 // assumedKubernetes is the version that a helm built by go install assumes without a cluster.
 const assumedKubernetes = "v1.20.0"
 
-// render works like helm template, without the schema unless checkSchema. It returns the files that are not empty, by name.
+// render works like helm template, but checks values against the schema only if checkSchema. It returns the files that are not empty, NOTES.txt too, by name.
 func render(c *chart.Chart, values map[string]any, release string, checkSchema bool) (map[string]string, error) {
 	caps := chartutil.DefaultCapabilities.Copy()
 	if c.Metadata.KubeVersion != "" && !chartutil.IsCompatibleRange(c.Metadata.KubeVersion, assumedKubernetes) {
@@ -188,7 +188,8 @@ func golden(t *testing.T, file string, got []byte) {
 	}
 }
 
-// firstDifference shows the first different line and the line before it, which may have the name of an environment variable.
+// firstDifference shows the first different line and the line before it, which may have the name of an environment variable. If one text begins with the other,
+// it shows the numbers of lines.
 func firstDifference(got, want []byte) string {
 	g, w := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
 	for i := range min(len(g), len(w)) {

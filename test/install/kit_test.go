@@ -83,7 +83,7 @@ func TestKit_ReleasesAndValuesByVariables(t *testing.T) {
 	}
 }
 
-// rendersIn renders a chart of this repository with the values of the kit's HelmRelease, and checks the chart's version.
+// rendersIn renders a chart of this repository with the values of the kit's HelmRelease, and checks that the kit has its name, version and Service.
 func rendersIn(t *testing.T, release map[string]any, name string) {
 	t.Helper()
 	c := load(t, name)

@@ -8,7 +8,6 @@ import (
 	"testing"
 )
 
-// TestModes_Workloads checks kind, replicas, image and storage of the workload of each mode.
 func TestModes_Workloads(t *testing.T) {
 	const data = "template.spec.volumes.1.persistentVolumeClaim.claimName"
 	for _, tt := range []struct {

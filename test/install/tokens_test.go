@@ -61,8 +61,8 @@ func mounted(t *testing.T, o object, variable string) string {
 	volumes, _ := at(o.Spec, "template.spec.volumes").([]any)
 	for _, m := range mounts {
 		for _, v := range volumes {
-			if at(m, "name") == at(v, "name") && at(m, "mountPath") == filepath.Dir(path) {
-				name, _ := at(v, "secret.secretName").(string)
+			name, ok := at(v, "secret.secretName").(string)
+			if ok && at(m, "name") == at(v, "name") && at(m, "mountPath") == filepath.Dir(path) {
 				return name + "/" + filepath.Base(path)
 			}
 		}

@@ -147,8 +147,8 @@ func words(v any) string {
 	return strings.Join(out, " ")
 }
 
-// environment returns the variables of a rendered container that have a value. It replaces files from Secrets by file, and the folder of the state by the
-// folder of file.
+// environment returns the variables of a workload's first container that have a value. Paths of mounted credentials become file, and the folder of the state
+// becomes file's folder.
 func environment(t *testing.T, o object, file string) (env []string) {
 	t.Helper()
 	list, _ := at(o.Spec, "template.spec.containers.0.env").([]any)
@@ -169,7 +169,7 @@ func environment(t *testing.T, o object, file string) (env []string) {
 	return env
 }
 
-// TestCharts_ProgramsAcceptRenderedSettings starts the real programs with the environment of each render.
+// TestCharts_ProgramsAcceptRenderedSettings starts servers and adapter with the environment of each render.
 func TestCharts_ProgramsAcceptRenderedSettings(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")

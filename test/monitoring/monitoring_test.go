@@ -19,14 +19,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The recordings of the bootstrap are played five times as fast, so that its rollout takes 65 s. The alerts' durations are divided by 300: five minutes are 1 s,
-// an hour is 12 s.
+// The recordings of the bootstrap are played five times as fast, so that its rollout takes about a minute. The alerts' durations are divided by 300: five minutes
+// are 1 s, an hour is 12 s.
 const (
 	speed   = 5
 	shorter = 300
 )
 
-// threshold is the number of seconds in an alert's expression. It has up to five digits, so thresholds of days are not shortened.
+// threshold matches the number of seconds at the end of an alert's expression, but not a week, which has six digits.
 var threshold = regexp.MustCompile(`> (\d{3,5})$`)
 
 // shortened returns the chart's alerts with shorter durations.
@@ -180,7 +180,7 @@ func (s *stage) send(method, path, body string) {
 	}
 }
 
-// releases returns a message with two releases that have been in a state since an instant. The name of the second one is too long for the metrics.
+// releases returns a message with two releases that have been in a state since an instant. The id of the second one is too long for the metrics.
 func releases(state string, since time.Time) string {
 	node := func(id string) string {
 		return fmt.Sprintf(`{"id":%q,"flowId":"suspended","label":"loki","region":"fsn1","status":"succeeded","meta":{"kind":"HelmRelease","judgement":{"state":%q,"gate":"pass","since":%d}}}`, id, state, since.UnixMilli())

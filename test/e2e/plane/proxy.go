@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Proxy is the network between two processes: it forwards bytes to an address until it is cut.
+// Proxy forwards connections to an address. It stands for the network between two processes, which can be cut.
 type Proxy struct {
 	listener net.Listener
 	target   string
@@ -103,7 +103,7 @@ func (p *Proxy) copy(to io.Writer, from io.Reader) {
 	}
 }
 
-// Cut discards everything that is sent, without closing connections, until Mend.
+// Cut discards everything that is sent until Mend. It closes no connection.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package subscriber follows a flow as a page does: it folds the stream, and resumes after every lost connection. It records everything that
-// a page would have shown.
+// Package subscriber follows a flow as a page does: it folds the stream, and resumes after every lost connection. It records the statuses and
+// edges that a page would have shown.
 package subscriber
 
 import (
@@ -39,7 +39,7 @@ func New(server, flowID string) *Subscriber {
 	return &Subscriber{server: server, flow: flowID, state: flow.NewState(flowID, 0), series: map[string][]string{}, edges: map[truth.Edge]bool{}}
 }
 
-// Region returns the last state of a region; false if there is none.
+// Region returns the state of a region that the last connection brought; false if it brought none.
 func (sub *Subscriber) Region(name string) (claims.Region, bool) {
 	sub.mu.Lock()
 	defer sub.mu.Unlock()

@@ -24,7 +24,7 @@ type View struct {
 // NewView returns an empty View.
 func NewView() View { return View{map[string]string{}, map[Edge]bool{}} }
 
-// Kinds are the kinds with nodes, those that are members of a rollout first.
+// Kinds are the kinds with nodes.
 var Kinds = []string{"HelmRelease", "Kustomization", "GitRepository", "HelmRepository", "OCIRepository", "Bucket"}
 
 // member reports whether objects of a kind count in the status of their region.
@@ -61,7 +61,8 @@ func condition(o map[string]any, name string) (status, reason string) {
 	return "", ""
 }
 
-// rechecks reports whether the controller only repeats a finished reconciliation, so that the earlier status still holds.
+// rechecks reports whether an object that has succeeded keeps this status although Ready is Unknown: its controller repeats a finished reconciliation. It does not
+// tell this from the first fetch after a change of a source.
 func rechecks(o map[string]any) bool {
 	ready, _ := condition(o, "Ready")
 	if ready != "Unknown" || o["kind"] == "HelmRelease" {
@@ -172,7 +173,7 @@ func (v View) Add(name string, objects []map[string]any) {
 	v.Status[name] = region(counts)
 }
 
-// History has every state that a cluster had. It is safe for concurrent use.
+// History has every status of a cluster's nodes, and every edge that they could have. It is safe for concurrent use.
 type History struct {
 	name string
 
@@ -242,7 +243,7 @@ func (h *History) Had(id, status string) bool {
 	return slices.Contains(h.series[id], status)
 }
 
-// HadEdge reports whether the edge ever existed.
+// HadEdge reports whether an object could ever have the edge, see Edges.
 func (h *History) HadEdge(e Edge) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

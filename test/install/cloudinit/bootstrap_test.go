@@ -15,7 +15,7 @@ import (
 
 const (
 	gatewayAPI = "sigs.k8s.io/gateway-api@v1.3.0"
-	// k3sProgram replaces k3s: it records its calls, and reports from the second query on that Flux has taken over, with NEVER set never.
+	// k3sProgram replaces k3s. It records its calls. Its wait succeeds from the second call on, or never if NEVER is set.
 	k3sProgram = `#!/bin/sh
 echo "k3s $*" >>"$CALLS"
 case $* in *" wait "*) [ -z "${NEVER:-}" ] && [ "$(grep -c ' wait ' "$CALLS")" -ge 2 ] ;; esac

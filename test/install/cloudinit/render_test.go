@@ -143,7 +143,7 @@ func TestUserData_HasTheManifestsOfItsRegion(t *testing.T) {
 }
 
 // TestUserData_ReleasesEqualTheKits compares the preinstalled releases with the kit's. If they differed, Flux would install them again, or change the network
-// while it starts.
+// of a starting cluster.
 func TestUserData_ReleasesEqualTheKits(t *testing.T) {
 	out, _ := newWorkspace(t).apply(t, deployment())
 	for region, userData := range out.UserData {
@@ -198,8 +198,8 @@ type tokensFile struct {
 	} `json:"tokens"`
 }
 
-// credentials returns the tokens of a deployment's emitters, and the server's tokens file. It reads them from the Secrets named in the kit's releases and the
-// charts' defaults.
+// credentials returns the tokens of a deployment's emitters, and the server's tokens file. The kit's releases name the Secrets, and the charts' defaults the keys
+// in them.
 func credentials(t *testing.T, out outputs, primary string) (ingest map[string]string, file string) {
 	t.Helper()
 	ingest = map[string]string{}

@@ -209,7 +209,7 @@ func (c cloudConfig) manifests(t *testing.T) map[string]map[string]any {
 			continue
 		}
 		if f.Permissions != "0600" || filepath.Ext(f.Path) != ".yaml" {
-			t.Errorf("%s has permissions %s", f.Path, f.Permissions)
+			t.Errorf("%s has permissions %s, want a .yaml file with 0600", f.Path, f.Permissions)
 		}
 		for name, o := range objects(t, f.Content) {
 			if out[name] != nil {

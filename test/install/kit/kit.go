@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Build runs kustomize on a folder and substitutes variables. It returns the objects by Kind/name. Missing variables are empty, or an error if strict.
+// Build runs kustomize on a folder and substitutes variables. It returns the objects by Kind/name. A missing variable without a default is empty, or an error if strict.
 func Build(folder string, variables map[string]string, strict bool) (map[string]map[string]any, error) {
 	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
 	if err != nil {

@@ -119,7 +119,7 @@ func read(t *testing.T, file string) (out []plane.Object) {
 	return out
 }
 
-// apply applies an object with strict server-side apply. For up to 30 s it retries while a new CRD is not served.
+// apply applies an object with strict server-side apply. It retries for up to 30 s, since a new CRD is not served at once.
 func apply(ctx context.Context, c *plane.Client, o plane.Object, query string) error {
 	version, kind := o["apiVersion"].(string), o["kind"].(string)
 	meta := o["metadata"].(map[string]any)
@@ -210,7 +210,7 @@ func checkMachines(t *testing.T, admin *plane.Client) {
 	}
 }
 
-// checkPermissions checks the permissions of the service account of two renders with the API server.
+// checkPermissions asks the API server what the service account of two renders may do.
 func checkPermissions(t *testing.T, admin *plane.Client) {
 	const lease = "openova-flow-adapter-flux-2b2352bfcb"
 	type question struct {

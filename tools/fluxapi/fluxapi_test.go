@@ -18,7 +18,7 @@ import (
 	"testing"
 )
 
-// apis are the API modules with the status types of watched objects.
+// apis are the compared API modules, each with its status types.
 var apis = []struct {
 	module, folder string
 	statuses       []string
@@ -162,7 +162,7 @@ func leftOut(t *testing.T) map[string]string {
 	return out
 }
 
-// download downloads a module that go.mod requires, and returns the folder with its source. No package imports it, so no build has downloaded it.
+// download returns the folder with the source of a module that go.mod requires. It downloads the module, since no build needs it.
 func download(t *testing.T, module string) string {
 	t.Helper()
 	out, err := exec.Command("go", "mod", "download", "-json", module).Output()

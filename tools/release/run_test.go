@@ -52,7 +52,7 @@ func once(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, code int) {
 	return out.String(), err.String(), cmd.ProcessState.ExitCode()
 }
 
-// serve runs an image until the test ends, and returns its process and the address, the first group of started, from its log.
+// serve runs an image until the test ends. It returns its process, and its address: the first group of started in its log.
 func serve(t *testing.T, name string, started *regexp.Regexp, env []string, arguments ...string) (*os.Process, string) {
 	t.Helper()
 	image := here(t, name)
@@ -191,7 +191,7 @@ func TestRun_AdapterNamesMissingSettings(t *testing.T) {
 	}
 }
 
-// TestRun_AdapterTrustsTheImagesCertificates has a server whose certificate is in the image's list, or not.
+// TestRun_AdapterTrustsTheImagesCertificates has a server whose certificate is missing in the image's list, and then added.
 func TestRun_AdapterTrustsTheImagesCertificates(t *testing.T) {
 	var asked atomic.Int64
 	remote := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

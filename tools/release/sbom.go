@@ -18,8 +18,8 @@ import (
 
 const sbomType = "application/vnd.cyclonedx+json"
 
-// makeSBOM lists the content of an image: the modules recorded in the binary by Go, the standard library, the page's packages, and the certificate
-// authorities.
+// makeSBOM lists the content of an image: the modules recorded in the binary by Go, the standard library, the packages of its page, if any, and the
+// certificate authorities.
 func makeSBOM(s state, p program, on platform, binary string) ([]byte, error) {
 	info, err := buildinfo.ReadFile(binary)
 	if err != nil {
@@ -88,7 +88,7 @@ func rootsVersion() string {
 	return ""
 }
 
-// npmPackages returns the page's packages with their versions from the lock file.
+// npmPackages returns the packages of the program's page, with their versions from the lock file.
 func npmPackages(s state, p program) ([]cdx.Component, error) {
 	if len(p.npm) == 0 {
 		return nil, nil

@@ -18,7 +18,7 @@ describe("parseRevisions", () => {
     expect(list[2]?.regions.find((g) => g.state === "failed")).toMatchObject({ rootCauses: ["r2/web"], releases: ["r2/web"], kustomizations: [], stale: true });
   });
 
-  it("omits invalid entries", () => {
+  it("omits invalid entries and fields", () => {
     const [good] = answer.revisions as [Revision, ...Revision[]];
     const region = good.regions[0];
     for (const bad of [null, 4, {}, { ...good, id: 1 }, { ...good, source: null }, { ...good, source: { kind: "x" } }, { ...good, firstSeenAt: "1" }, { ...good, revision: undefined }]) {

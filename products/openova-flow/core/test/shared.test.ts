@@ -200,12 +200,12 @@ describe("connectShared", () => {
     await settle();
   });
 
-  it("retries for a tab that joins after a 401, since the user may have signed in, and does not send it the old result", async () => {
+  it("retries for a tab that joins a second or more after a 401, since the user may have signed in, and does not send it the old result", async () => {
     const { sharedWorker } = worker();
     server.answer = () => ({ status: 401 });
     const first = tab(sharedWorker);
     await settle();
-    // A retry too soon after the last attempt keeps its result.
+    // Within a second of the last attempt there is no retry.
     const hasty = tab(sharedWorker);
     await settle();
     expect([first.states.at(-1), hasty.states]).toEqual(["forbidden", ["forbidden"]]);

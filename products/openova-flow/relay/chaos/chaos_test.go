@@ -1,5 +1,5 @@
 // Package chaos kills the real relay again and again while recordings are replayed. After each third kill the relay stays away for a while. At the end it
-// must have reported what a relay reports that was not killed, except problems that came and went while it was away. Updates are not compared. The test takes
+// must have reported the same as a relay that was not killed, except problems that came and went while it was away. Updates are not compared. The test takes
 // minutes, and make test skips it: make relay-chaos.
 package chaos
 

@@ -275,7 +275,7 @@ func TestSender_LargeTraceInParts(t *testing.T) {
 	}
 }
 
-func TestSender_RejectedSpanOfAPartDelaysNoOtherPart(t *testing.T) {
+func TestSender_RejectedSpanStopsNoOtherPart(t *testing.T) {
 	body, err := proto.Marshal(&collector.ExportTraceServiceResponse{PartialSuccess: &collector.ExportTracePartialSuccess{RejectedSpans: 1, ErrorMessage: "too old"}})
 	if err != nil {
 		t.Fatal(err)

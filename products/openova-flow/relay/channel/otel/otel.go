@@ -92,7 +92,7 @@ const maxSpans = 100
 
 // answer is the last answer of a collector.
 type answer interface {
-	// accepts reports whether the collector has taken the request. It may have rejected some spans, which must not be sent again.
+	// accepts reports whether the collector has taken the request. It may have rejected some spans; sending them again does not help.
 	accepts() bool
 	// classify makes an error *channel.Permanent or *channel.Busy if the answer says so.
 	classify(err error) error

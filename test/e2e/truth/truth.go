@@ -61,8 +61,8 @@ func condition(o map[string]any, name string) (status, reason string) {
 	return "", ""
 }
 
-// rechecks reports whether an object that has succeeded keeps this status although Ready is Unknown: its controller repeats a finished reconciliation. It does not
-// tell this from the first fetch after a change of a source.
+// rechecks reports whether an object that has succeeded keeps this status although Ready is Unknown: its controller repeats a finished reconciliation. For a
+// source it does not check that the specification is the same.
 func rechecks(o map[string]any) bool {
 	ready, _ := condition(o, "Ready")
 	if ready != "Unknown" || o["kind"] == "HelmRelease" {

@@ -333,6 +333,10 @@ func TestGate_SourceIsNotReported(t *testing.T) {
 	if got := watch(t, gate.Ask{Revision: a}).want(pending, one); len(got.Sources) != 1 || got.Sources[0].Revision != a || !got.Sources[0].Has || got.Done != 2 {
 		t.Errorf("%s, %+v", got.Line(), got.Sources)
 	}
+	one.name = "eu/one"
+	if got := watch(t, gate.Ask{Revision: a}).want(pending, one); len(got.Sources) != 1 || got.Sources[0].Region != "eu/one" {
+		t.Errorf("the sources of region eu/one are %+v", got.Sources)
+	}
 }
 
 // The Kustomizations of a source that is not reported tried different revisions. Their order does not matter.

@@ -22,7 +22,7 @@ type Repository struct {
 
 type knownOrder struct {
 	order order
-	at    time.Time // when git was asked
+	at    time.Time // when git answered
 }
 
 // order says whether a commit comes after another one.
@@ -37,7 +37,7 @@ const (
 // unknownTTL is how long an unknown order is cached: a fetch may bring the commit.
 const unknownTTL = 5 * time.Second
 
-// ErrNoRepository is the error of OpenRepository for a folder outside of any repository.
+// ErrNoRepository is in the error of OpenRepository for a folder outside of any repository.
 var ErrNoRepository = errors.New("not in a Git repository")
 
 // OpenRepository opens the repository that contains a folder. It runs the program git.
@@ -54,7 +54,8 @@ func OpenRepository(dir string) (*Repository, error) {
 	return r, nil
 }
 
-// Shallow reports whether the repository is a shallow clone. Such a clone lacks commits, so it does not show that a commit is not later than another one.
+// Shallow reports whether the repository was a shallow clone when it was opened. Such a clone lacks commits, so it cannot show that a commit is not later than
+// another one.
 func (r *Repository) Shallow() bool { return r.shallow }
 
 // Commit returns the full hash of the commit with a name or an abbreviation, empty if the repository does not have it or git fails.
@@ -66,8 +67,8 @@ func (r *Repository) Commit(name string) string {
 	return out
 }
 
-// order returns whether a commit comes after another one and is still on its branch. After a forced rollback, the removed commits are later but not on the
-// branch; the order is then unknown. Both commits are hexadecimal; branch may be empty.
+// order returns whether commit comes after first and is still on its branch. After a forced rollback, the removed commits are later but not on the branch;
+// the order is then unknown. Both commits are hexadecimal; branch may be empty.
 func (r *Repository) order(first, commit, branch string) order {
 	key := [3]string{first, commit, branch}
 	if k, ok := r.known[key]; ok && (k.order != unknown || time.Since(k.at) < unknownTTL) {

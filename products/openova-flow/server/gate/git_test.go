@@ -25,7 +25,7 @@ func git(t *testing.T, dir string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// history is a repository with commits a and, on main, b after a. c is on another branch, a child of the commit before a.
+// history is a repository with the commits before, a and b on main, and before and c on the branch side. The tag v1 is at a.
 type history struct{ dir, before, a, b, c string }
 
 func newHistory(t *testing.T) history {
@@ -76,7 +76,6 @@ func TestRepository_DescendantsCount(t *testing.T) {
 	watch(t, ask).want(passed, region("one", onMain(h.a), at(onMain(h.a), onMain(h.a), ready), units{"web": {`,"versionApplied":"1.0.0"`, ready, ""}}))
 }
 
-// The commit is fetched while the gate waits.
 func TestRepository_CommitIsFetchedLater(t *testing.T) {
 	h := newHistory(t)
 	work := t.TempDir()
@@ -85,14 +84,17 @@ func TestRepository_CommitIsFetchedLater(t *testing.T) {
 	w := watch(t, h.ask(t, clone, h.a))
 	git(t, clone, "fetch", "-q", "origin", "main:refs/remotes/origin/main")
 	w.want(passed, runs(h.b))
-
-	digest := "@sha256:" + strings.Repeat("d", 64)
-	artifact := cluster{name: "one", sourceKind: "OCIRepository", ref: "semver 1.x", source: "1.2.3" + digest, kustomization: units{"apps": at("1.2.3"+digest, "1.2.3"+digest, ready)}}
-	watch(t, h.ask(t, clone, "1.2.3"+digest)).want(passed, artifact)
-	watch(t, h.ask(t, clone, "1.2.4"+digest)).want(pending, artifact)
 }
 
-// A revision without the name of an existing branch may be on any branch.
+func TestRepository_VersionOfAnArtifact(t *testing.T) {
+	h := newHistory(t)
+	digest := "@sha256:" + strings.Repeat("d", 64)
+	artifact := cluster{name: "one", sourceKind: "OCIRepository", ref: "semver 1.x", source: "1.2.3" + digest, kustomization: units{"apps": at("1.2.3"+digest, "1.2.3"+digest, ready)}}
+	watch(t, h.ask(t, h.dir, "1.2.3"+digest)).want(passed, artifact)
+	watch(t, h.ask(t, h.dir, "1.2.4"+digest)).want(pending, artifact)
+}
+
+// A revision that names no existing branch counts if any branch has its commit.
 func TestRepository_RevisionsWithoutBranch(t *testing.T) {
 	h := newHistory(t)
 	shown := func(revision string) cluster { return region("one", revision, at(revision, revision, ready), nil) }
@@ -127,7 +129,6 @@ func TestRepository_MovedToAnUnknownCommit(t *testing.T) {
 	w.want(passed, runs(commit("f")))
 }
 
-// A fetch may bring a commit that was unknown.
 func TestRepository_UnknownOrderIsAskedAgain(t *testing.T) {
 	h := newHistory(t)
 	work := t.TempDir()
@@ -175,8 +176,7 @@ func TestRepository_MovedToACommitWithoutIt(t *testing.T) {
 	w.want(failing, region("one", onMain(h.c), at(onMain(h.c), onMain(h.c), ready), nil))
 }
 
-// A shallow clone, which CI systems make, does not have later commits. Then the revisions that the gate has
-// seen decide.
+// A shallow clone, which CI systems make, lacks commits. Where it shows no order, the revisions that the gate has seen decide.
 func TestRepository_Shallow(t *testing.T) {
 	h := newHistory(t)
 	work := t.TempDir()

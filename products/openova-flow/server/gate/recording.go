@@ -20,13 +20,13 @@ const (
 
 // Recording has the messages of a flow that a server keeps. Regions, Rollouts and Revisions are the server's unchanged responses, or nil.
 type Recording struct {
-	At        int64           `json:"at"` // after the last message, by the server's clock if Regions has it; Unix milliseconds
+	At        int64           `json:"at"` // a time after the messages were read, by the server's clock if Regions has it; Unix milliseconds
 	Regions   json.RawMessage `json:"regions"`
 	Rollouts  json.RawMessage `json:"rollouts"`
 	Revisions json.RawMessage `json:"revisions"`
 	Pages     []Page          `json:"pages"`   // oldest first
-	Dropped   int             `json:"dropped"` // number of oldest messages that were received and dropped: because of the limit, or because the server lacks later ones
-	Missing   []string        `json:"missing"` // the parts that are too large, or that the server does not provide: "regions", "rollouts", "revisions"
+	Dropped   int             `json:"dropped"` // number of oldest messages that were received and dropped: because of the limit, or of a gap after them
+	Missing   []string        `json:"missing"` // the parts that were too large, or that the server did not provide: "regions", "rollouts", "revisions"
 }
 
 // Page is one answer of the server's endpoint for messages. Only the first page of a recording has a Base.
@@ -87,7 +87,7 @@ func (f *Follower) recordPages(ctx context.Context, r *Recording, limit int) err
 		until = cmp.Or(until, p.Head)
 		r.Pages = append(r.Pages, *p)
 		size += p.size()
-		// Pages before a gap are dropped too. A gap is there if the server has dropped messages since its last response.
+		// Pages before a gap are dropped too: the server has dropped messages since its last response.
 		for isGap := after > 0 && p.BaseSeq != after; len(r.Pages) > 0 && (size+len(r.Pages[0].Base) > limit || isGap && len(r.Pages) > 1); {
 			size -= r.Pages[0].size()
 			r.Dropped += len(r.Pages[0].Events)

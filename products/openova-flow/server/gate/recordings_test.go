@@ -61,15 +61,15 @@ var repairedBySecret = map[string]bool{"nosecret": true, "valref": true}
 
 // TestGate_RecordedReleases waits for each release in recordings of real controllers. The gate of a release looks once a second. When its result has settled or
 // is final, the test compares it with the objects: the gate must not pass a release that is not ready at its newest generation, and must not fail one that later
-// becomes ready at the same generation without a change by a person. In the recordings, releases fail, are rolled back and retried, failed before and are
-// repaired, and are Ready for a while at an earlier generation.
+// becomes ready at the same generation without a change by a person. In the recordings, releases fail, are rolled back, retried and repaired, and are Ready
+// for a while at an earlier generation.
 func TestGate_RecordedReleases(t *testing.T) {
 	for _, name := range []string{"kit-fsn1", "kit-hel1", "scenarios", "real-b-scenarios", "real-a-bootstrap"} {
 		t.Run(name, func(t *testing.T) {
 			events := recorded.Events[event](t, name)
 			type truth struct {
 				at, generation int64
-				ready, gone    bool
+				ready          bool
 			}
 			truths := make(map[gate.Name][]truth)
 			var changes []int64 // when a person changed something
@@ -79,10 +79,10 @@ func TestGate_RecordedReleases(t *testing.T) {
 				if o.Kind != "HelmRelease" {
 					continue
 				}
-				s := truth{at: e.At, generation: o.Metadata.Generation, gone: e.Type == "DELETED"}
-				s.ready = e.isReady()
+				deleted := e.Type == "DELETED"
+				s := truth{at: e.At, generation: o.Metadata.Generation, ready: !deleted && e.isReady()}
 				n := gate.Name{Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
-				if before := truths[n]; len(before) == 0 || before[len(before)-1].generation != s.generation || s.gone {
+				if before := truths[n]; len(before) == 0 || before[len(before)-1].generation != s.generation || deleted {
 					changes = append(changes, e.At)
 				}
 				truths[n] = append(truths[n], s)
@@ -139,7 +139,8 @@ func TestGate_RecordedReleases(t *testing.T) {
 }
 
 // TestGate_RecordedRevisions waits for commits in the recordings, starting 20 s before they were fetched, at that time, and later. It compares the gate
-// with the objects: a Kustomization has applied the commit, and it and what it applied are ready. The gate must never pass early, and at most 2 s late.
+// with the objects: the Kustomizations have applied the commit, and they and the releases that they applied are ready. The gate must not pass early, nor more
+// than 2 s late.
 func TestGate_RecordedRevisions(t *testing.T) {
 	for _, tt := range []struct {
 		name           string

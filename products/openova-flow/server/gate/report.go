@@ -18,14 +18,14 @@ const (
 	// Limits for texts from a flow, in bytes.
 	shownName    = 256 // also for revisions and marks
 	shownMessage = 1 << 10
-	// shownLines limits the lines about problems, and those about objects.
+	// shownLines limits each list in a text, and the problems in a Markdown summary.
 	shownLines = 50
 	// shownRows limits the objects in a Markdown summary.
 	shownRows = 200
 )
 
-// WriteText writes the root causes and other failures; after a timeout also hints and the objects that the gate waited for. Long lists are cut. Each line
-// is safe to print.
+// WriteText writes the root causes and other failures; after a timeout also hints and the objects that the gate waited for. Long lists of problems and objects
+// are cut. Each line is safe to print.
 func (a *Answer) WriteText(w io.Writer, timedOut bool) error {
 	var b strings.Builder
 	listed := make(map[string]bool)
@@ -33,8 +33,11 @@ func (a *Answer) WriteText(w io.Writer, timedOut bool) error {
 	if timedOut {
 		a.writeHints(line)
 	}
-	for _, p := range a.Problems[:min(shownLines, len(a.Problems))] {
+	for i, p := range a.Problems {
 		listed[p.ID] = true
+		if i >= shownLines {
+			continue
+		}
 		text := "failed: " + terminal.Text(p.ID, shownName) + ": " + terminal.Text(cmp.Or(p.Sentence, p.Class), shownMessage)
 		if p.Blocks > 0 {
 			text += fmt.Sprintf(" Blocks %d.", p.Blocks)
@@ -76,7 +79,7 @@ func (a *Answer) WriteText(w io.Writer, timedOut bool) error {
 	return err
 }
 
-// line returns the id and the state of an object.
+// line describes an object in one line, safe to print.
 func (o *Object) line() string {
 	text := terminal.Text(o.ID, shownName) + ": " + string(o.State)
 	if len(o.Marks) > 0 {
@@ -92,14 +95,14 @@ func (o *Object) line() string {
 
 // writeHints writes what else may explain a timeout.
 func (a *Answer) writeHints(line func(string, ...any)) {
-	if a.Total == 0 && a.Revision != "" && len(a.Sources) == 0 {
-		line("timed out: no object that comes from a source of revisions has been reported")
-	}
-	if a.Total == 0 {
-		line("timed out: nothing has been reported yet")
+	switch {
+	case a.Total == 0 && a.Revision != "" && len(a.Sources) == 0:
+		line("timed out: no object that comes from a source of revisions has been reported yet")
+	case a.Total == 0:
+		line("timed out: no object to wait for has been reported yet")
 	}
 	if !a.Started {
-		line("timed out: no run has started since the instant given")
+		line("timed out: no run has started since the given time")
 	}
 	for _, m := range a.Missing {
 		line("timed out waiting for: %s: does not exist", terminal.Text(m, shownName))
@@ -114,11 +117,12 @@ func (a *Answer) writeHints(line func(string, ...any)) {
 	}
 }
 
-// Hint returns one line, safe to print: the revision that a source has instead, and the command that makes it fetch now.
+// Hint returns one line, safe to print: which revision a source has instead, since when, and the command, if any, that makes it fetch now. now is in Unix
+// milliseconds.
 func (s *Source) Hint(now int64) string {
 	text := terminal.Text(s.ID, shownName) + " has " + cmp.Or(terminal.Text(s.Revision, shownName), "no revision")
 	if since, ok := s.Since.Get(); ok {
-		text += fmt.Sprintf(" since %s ago", milliseconds(max(0, now-since)).Round(time.Second))
+		text += fmt.Sprintf(" for %s", milliseconds(max(0, now-since)).Round(time.Second))
 	}
 	if s.Interval > 0 {
 		text += fmt.Sprintf(", fetches every %s", milliseconds(s.Interval))
@@ -132,8 +136,8 @@ func (s *Source) Hint(now int64) string {
 	return text
 }
 
-// Changes returns a line for each object that differs from the answer before or is new, and for each source with another revision, unless it has none now.
-// It returns nil if before is nil.
+// Changes returns a line for each object that is new or described differently than in the answer before, and for each source with a revision that it did not
+// have there. It returns nil if before is nil.
 func (a *Answer) Changes(before *Answer) []string {
 	if before == nil {
 		return nil
@@ -156,7 +160,7 @@ func (a *Answer) Changes(before *Answer) []string {
 	return lines
 }
 
-// milliseconds returns a duration, the longest one for values from a flow that exceed it.
+// milliseconds returns ms as a duration, or the longest duration if ms, which a flow may choose, exceeds it.
 func milliseconds(ms int64) time.Duration {
 	return time.Duration(min(ms, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
 }
@@ -271,7 +275,8 @@ func (a *Answer) WriteJUnit(w io.Writer, flowID string) error {
 // text shortens and escapes a text from a flow.
 func text(s string) string { return terminal.Text(s, shownMessage) }
 
-// WriteMarkdown writes the answer as a Markdown summary for CI systems. Texts from the flow are escaped. Long lists are cut.
+// WriteMarkdown writes the answer as a Markdown summary for CI systems. Texts from the flow are escaped. Long lists of problems and
+// objects are cut.
 func (a *Answer) WriteMarkdown(w io.Writer, flowID string) error {
 	var b strings.Builder
 	name := func(s string) string { return terminal.Markdown(s, shownName) }

@@ -90,6 +90,25 @@ func TestSource_HintOfHugeTimes(t *testing.T) {
 	}
 }
 
+func TestAnswer_TextListsNoProblemAsAnObjectToo(t *testing.T) {
+	const size = 51
+	a := &gate.Answer{Total: size, Started: true}
+	for i := range size {
+		id := fmt.Sprint("web", i)
+		a.Problems = append(a.Problems, gate.Problem{ID: id, Class: "x"})
+		a.Objects = append(a.Objects, gate.Object{ID: id, State: insight.Broken, Outcome: gate.Failed})
+	}
+	for _, timedOut := range []bool{false, true} {
+		var text strings.Builder
+		if err := a.WriteText(&text, timedOut); err != nil {
+			t.Error(err)
+		}
+		if got := text.String(); strings.Contains(got, "web50") || !strings.HasSuffix(got, "\nand 1 more\n") {
+			t.Errorf("timed out: %v: the text ends with %q", timedOut, got[max(0, len(got)-100):])
+		}
+	}
+}
+
 func TestAnswer_ReportsCutLongLists(t *testing.T) {
 	for _, tt := range []struct{ size, lines, moreLines, problems, rows, moreInMarkdown int }{
 		{50, 150, 0, 50, 100, 0},

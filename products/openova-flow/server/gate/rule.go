@@ -90,7 +90,7 @@ func (d *decision) ruleKustomization(f *facts, plain Outcome) ruling {
 	applied, attempted := d.counts(source, f.Revision, f.Origin), d.counts(source, tried, origin)
 	switch {
 	case applied && attempted:
-		// The source has a later revision than the applied one. The Kustomization is done, unless its failure or its work is about the applied one.
+		// If the source already has another revision, the Kustomization is done, unless its failure or its work is about the applied one.
 		if f.Revision != current && (tried != f.Revision || f.Ready == "True" || state == insight.Waiting) {
 			return ruling{outcome: Done}
 		}
@@ -203,7 +203,8 @@ func (d *decision) object(id string, r ruling) Object {
 // describe adds the parts of the answer that are not about one object.
 func (d *decision) describe(a *Answer) {
 	for _, id := range slices.Sorted(maps.Keys(d.required)) {
-		region, _, _ := strings.Cut(id, "/")
+		of := d.state.named[id]
+		region := strings.TrimSuffix(id, "/"+of.Kind+"/"+of.Namespace+"/"+of.Name) // a region may contain slashes
 		revision, _ := d.current(id)
 		s := Source{ID: id, Region: region, Revision: revision, Has: d.has(id), ByName: d.byName[id]}
 		s.Left = !s.Has && revision != "" && d.sources[id].first != 0

@@ -537,7 +537,7 @@ func TestWait(t *testing.T) {
 		{"a final failure does not settle", []string{"--region=r8", "--settle=1h", "--timeout=50ms"}, 1, []string{`failed: r8/a: a was given up. Run: flux reconcile helmrelease a -n 'it'\''s'`}},
 		{"another failure settles first", []string{"--region=r1", "--settle=1h", "--timeout=50ms"}, 2, []string{"failed: r1/a"}},
 		{"an unknown flow", []string{"--flow=G", "--timeout=50ms"}, 2, []string{"no state of this flow"}},
-		{"no nodes in the region", []string{"--region=nowhere", "--timeout=50ms"}, 2, []string{"nothing has been reported"}},
+		{"no nodes in the region", []string{"--region=nowhere", "--timeout=50ms"}, 2, []string{"no object to wait for"}},
 	} {
 		inFakeTime := func(t *testing.T) { // so that the server answers in time even with a short --timeout
 			direct(t, httpapi.New(hub.New(hub.Config{}), httpapi.Config{}))

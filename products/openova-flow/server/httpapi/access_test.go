@@ -506,7 +506,7 @@ func TestDenials_EachIsCountedAndLogged(t *testing.T) {
 	}
 }
 
-// TestDenials_CallerCannotKeepAnotherOutOfTheLog has one caller denied many times just before others are, for the same reason.
+// TestDenials_CallerCannotKeepAnotherOutOfTheLog has one caller denied several times just before another is, for the same reason.
 func TestDenials_CallerCannotKeepAnotherOutOfTheLog(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	claim := func(caller entry, region, cluster string) {

@@ -119,10 +119,11 @@ func (s *Server) reserve(g *auth.Grant) *reservation {
 	return m
 }
 
-// ingestShare returns how many bytes of bodies one caller may take: seven eighths of the limit, or two batches if these are more, at most the limit.
+// ingestShare returns how many bytes of bodies one caller may take: without access control the limit; else seven eighths of it, or two batches if these are
+// more, but at most the limit.
 func (s *Server) ingestShare() int64 {
 	limit := s.cfg.MaxIngestBytes
-	if !s.cfg.Auth.Guarded() { // all requests are of one caller, which may take all
+	if !s.cfg.Auth.Guarded() {
 		return limit
 	}
 	return max(limit-limit/8, min(limit, 2*s.cfg.MaxBatchBytes))

@@ -15,11 +15,11 @@ type problem = web.Problem
 
 // Seconds for Retry-After.
 const (
-	retryAfterLimit = 5 // after a limit was reached
+	retryAfterLimit = 5 // after a limit of the hub, or of a caller's streams, was reached
 	retryAfterLog   = 1 // while the log accepts no changes
 )
 
-// problemOf returns the answer for an error. It is the only place that chooses status codes for errors of other packages.
+// problemOf returns the answer for an error.
 func problemOf(err error) problem {
 	var bad *flow.Error
 	var incarnation *hub.IncarnationError

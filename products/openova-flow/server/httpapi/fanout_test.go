@@ -86,7 +86,7 @@ func (e *env) subscribe(subscribers, last int) (have func(n int)) {
 						e.t.Errorf("subscriber %d: a snapshot in place of message %d", i, want)
 						return
 					}
-					marks[0].Done() // later messages are not in its snapshot
+					marks[0].Done() // its snapshot has none of the messages posted from now on
 					passed = 1
 				default:
 					if !strings.Contains(f.data, fmt.Sprintf(`"n":%d,`, want)) {

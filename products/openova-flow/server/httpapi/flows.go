@@ -30,7 +30,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, g *auth.Grant, f
 	query := r.URL.Query()
 	after, ok1 := queryInt(query, "after", 0)
 	limit, ok2 := queryInt(query, "limit", 0)
-	if !ok1 || !ok2 || query.Has("limit") && query.Get("limit") != "" && limit < 1 {
+	if !ok1 || !ok2 || query.Get("limit") != "" && limit < 1 {
 		field := "after"
 		if ok1 {
 			field = "limit"

@@ -91,14 +91,14 @@ func header(r *http.Request, name string) string {
 	return ""
 }
 
-// refuse answers a POST that is not applied, counts it, and logs the reason unless it is a denial.
+// refuse answers a POST that is not applied, and counts it. It logs the reason, at most once a second for each caller, unless that is a denial.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string, err error) {
 	p := problemOf(err)
 	s.metrics.refused(p.Status)
 	if w.Header().Get(headerIncarnation) == "" {
 		w.Header().Set(headerIncarnation, s.hub.Incarnation(flowID))
 	}
-	if p.Status == http.StatusForbidden { // a denial: noteDenial logs it
+	if p.Status == http.StatusForbidden { // a denial, which noteDenial has logged
 		writeProblem(w, p)
 		return
 	}

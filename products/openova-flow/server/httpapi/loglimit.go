@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// logLimiter allows one line a second, so that a broken emitter cannot flood the log.
+// logLimiter allows one line a second, so that a caller cannot flood the log.
 type logLimiter struct {
 	mu     sync.Mutex
 	last   time.Time

@@ -28,7 +28,7 @@ func (s *Server) families() []family {
 				out.Add(float64(h.Messages[i].Load()), "type", string(t))
 			}
 		}},
-		{"openova_flow_messages_refused_total", "counter", "POST requests refused as a whole, by status code, without those that lack a valid credential or come while the server loads.", m.collectRefusals},
+		{"openova_flow_messages_refused_total", "counter", "Requests to post messages that were refused as a whole, by status code. Those refused before the caller's permissions are checked do not count.", m.collectRefusals},
 		{"openova_flow_apply_duration_seconds", "histogram", "Time to apply a change. All changes wait for it: they have one order.", func(out *prom.Samples) { out.Histogram(h.Apply) }},
 		{"openova_flow_delivery_lag_seconds", "histogram", "Time from when a message was applied until it was written to a subscriber that was up to date before. Of each delivery, the oldest message counts. Resolution 1 ms.", func(out *prom.Samples) { out.Histogram(m.lag) }},
 		{"openova_flow_access_refused_total", "counter", "Requests denied because of the caller, by reason.", m.collectDenied},
@@ -57,7 +57,7 @@ func (s *Server) families() []family {
 			out.Add(float64(h.RegionsStale.Load()), "state", "stale")
 		}},
 		{"openova_flow_region_claims_refused_total", "counter", "Claims of a region that another cluster holds.", prom.Int(&h.ClaimsRefused)},
-		{"openova_flow_ingest_bytes", "gauge", "Bytes of request bodies being read or applied.", prom.Value(s.bodies.total)},
+		{"openova_flow_ingest_bytes", "gauge", "Bytes of memory reserved for request bodies being read or applied.", prom.Value(s.bodies.total)},
 		{"openova_flow_answer_bytes", "gauge", "Bytes of large answers and deliveries that clients have not read yet.", prom.Value(func() int64 { bytes, _ := s.unread.Stats(); return bytes })},
 		{"openova_flow_answers_cut_total", "counter", "Large answers and deliveries cut off because others needed their room.", prom.Value(func() int64 { _, cuts := s.unread.Stats(); return cuts })},
 		{"openova_flow_tokens_file_failing", "gauge", "1 while the tokens file is unreadable or invalid, so that its previous content is in force.", prom.Value(s.tokensFailing)},

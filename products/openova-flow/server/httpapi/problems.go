@@ -22,7 +22,7 @@ const (
 	maxProblems     = 500
 	maxProblemIDs   = 200      // entries in each of ids, blocks and marks
 	maxProblemBytes = 32 << 10 // bytes in each of them, except that ids has at least one entry
-	maxProblemText  = 2000     // bytes of a sentence
+	maxProblemText  = 2000     // bytes of a sentence; in a text answer, also of a list of ids
 	shownProblemIDs = 10       // ids of a list in a text answer
 )
 
@@ -90,7 +90,7 @@ func answerOf(d insight.Verdict, now int64) problemsAnswer {
 	return a
 }
 
-// firstIDs returns the first ids, at most maxProblemIDs, and at most maxProblemBytes unless these are fewer than atLeast ids; never nil. It bounds the
+// firstIDs returns the first ids: at most maxProblemIDs, and of these at most maxProblemBytes, but the first atLeast in any case; never nil. It bounds the
 // answer when many problems list the same long ids.
 func firstIDs(ids []string, atLeast int) []string {
 	first, size := []string{}, 0
@@ -118,7 +118,8 @@ func (a problemsAnswer) text(markdown bool) string {
 		if sentence == "" {
 			sentence = p.Class
 		}
-		fmt.Fprintf(&b, "\n%d. %s\n   id: %s\n", i+1, show(sentence, maxProblemText), show(p.ID, 256))
+		number := fmt.Sprintf("%d. ", i+1)
+		fmt.Fprintf(&b, "\n%s%s\n   id: %s\n", number, show(sentence, maxProblemText), show(p.ID, 256))
 		if ms, ok := p.Since.Get(); ok {
 			fmt.Fprintf(&b, "   since: %s\n", time.UnixMilli(ms).UTC().Format(time.RFC3339))
 		}
@@ -133,7 +134,7 @@ func (a problemsAnswer) text(markdown bool) string {
 		}
 		if line, ok := terminal.Shell(p.Command); ok {
 			if markdown {
-				line = "\n\n       " + line // an indented code block
+				line = "\n\n" + strings.Repeat(" ", len(number)+4) + line // an indented code block within the item of the list
 			}
 			fmt.Fprintf(&b, "   run: %s\n", line)
 		}

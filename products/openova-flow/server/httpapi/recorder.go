@@ -13,7 +13,7 @@ type recorder struct {
 	http.ResponseWriter
 	pace   backlog.Pace
 	route  string              // name of the route
-	code   int                 // status code, 0 before it is written
+	code   int                 // status code, 0 until WriteHeader is called
 	stream *eventstream.Stream // set by a handler; ServeHTTP writes the stream after the handler has returned
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/revision"
 )
 
-// pushed returns a source, a Kustomization and a release of a region after the push of a commit.
+// pushed returns a message with a source, a Kustomization and a release of a region, as they are after the push of a commit.
 func pushed(region, commit, status string, generation int) string {
 	const source = `"source":{"kind":"GitRepository","namespace":"flux-system","name":"repo"}`
 	began := 1_790_000_000_000 + int64(generation)*600_000
@@ -24,7 +24,7 @@ func pushed(region, commit, status string, generation int) string {
 	)
 }
 
-func TestRevisions(t *testing.T) {
+func TestRevisions_NewestFirstWithRegionsAndLinks(t *testing.T) {
 	links, err := revision.ParseLinks("https://git.example.com/{path}/-/commit/{commit}")
 	if err != nil {
 		t.Fatal(err)

@@ -46,10 +46,10 @@ func testStreamsEndWithTheirCredential(t *testing.T, mode string) {
 		"one flow: token unchanged":                     open(admin, streamF),
 		"all flows: token now writes to another region": open(adminR1, "/v1/stream"),
 	}
-	fewer, more, blind, unbound := onlyF, ofR1, ofR2, adminR1
+	fewer, more, blind, moved := onlyF, ofR1, ofR2, adminR1
 	fewer.flows, more.flows, blind.scopes = []string{"F"}, []string{"F", "other"}, []string{"ingest"}
-	unbound.regions = []string{"r2"}
-	e.write([]entry{fewer, more, blind, unbound, admin, writer}, "")
+	moved.regions = []string{"r2"}
+	e.write([]entry{fewer, more, blind, moved, admin, writer}, "")
 	for name, sub := range ends {
 		t.Log(name)
 		for ended := false; !ended; {
@@ -249,7 +249,7 @@ func TestStreamMany_NewlyReadableFlowGetsASnapshot(t *testing.T) {
 	}
 }
 
-// TestRevoked_BodyThatEndsLaterIsNotApplied starts requests before their tokens are revoked and sends the rest of the bodies after that.
+// TestRevoked_BodyThatEndsLaterIsNotApplied starts requests, then revokes one token and narrows another, and then sends the rest of the bodies.
 func TestRevoked_BodyThatEndsLaterIsNotApplied(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	type request struct {

@@ -7,7 +7,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
 )
 
-// noRoute is the name in metrics and logs for requests without a route.
+// noRoute is the name in metrics and logs for requests that reach no route.
 const noRoute = "none"
 
 // routes returns the handler of all routes. Each has a pattern of net/http's mux, and a name for metrics and logs.

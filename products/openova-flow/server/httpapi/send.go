@@ -10,7 +10,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/internal/backlog"
 )
 
-// answer calls f when it is the caller's turn, and sends the body that f returns, or 304 if that is nil. f sets the headers of the response.
+// answer calls f when it is the caller's turn, and sends the body that f returns, 304 if that is nil, or the problem for its error. f sets the headers of
+// the response.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, g *auth.Grant, f func() ([]byte, error)) {
 	var body []byte
 	var err error
@@ -62,7 +63,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, g *auth.Grant, bod
 		for _, name := range []string{"Content-Length", "Content-Encoding", "ETag"} {
 			h.Del(name)
 		}
-		writeProblem(w, problem{Status: http.StatusServiceUnavailable, RetryAfter: retryAfterUnread, Detail: "too many unread answers of this caller; read them faster, or make fewer requests at a time"})
+		writeProblem(w, problem{Status: http.StatusServiceUnavailable, RetryAfter: retryAfterUnread, Detail: "too many unread answers; retry, read them faster, or make fewer requests at a time"})
 		return
 	}
 	defer charge.Release()

@@ -166,7 +166,7 @@ func TestRoutes_WrongMethods(t *testing.T) {
 	}
 }
 
-func TestSnapshot(t *testing.T) {
+func TestSnapshot_HasTheFoldedStateAndATag(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	if seq := e.postTo("F", upsert(node("b", "running", `,"startedAt":5`), node("a", "succeeded", `,"x":[1]`))); seq <= 0 {
 		t.Fatal(seq)
@@ -199,19 +199,20 @@ func TestSnapshot(t *testing.T) {
 func TestRoutes_OddFlowIDs(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	for _, id := range []string{"...", ".a", "a:b", "A-_.9", strings.Repeat("z", 128)} {
-		// The dots are escaped, because the HTTP client removes . and .. from a path.
-		path := "/v1/flows/" + strings.ReplaceAll(id, ".", "%2E")
-		message := strings.ReplaceAll(upsert(node("a", "running")), `"F"`, `"`+id+`"`)
-		if a := e.do("POST", path+"/events", message, "Content-Type", asJSON+"; charset=utf-8"); a.status != 200 {
-			t.Errorf("%s: %d %s", id, a.status, a.body)
-		}
-		if a := e.do("GET", path+"/snapshot", ""); a.status != 200 {
-			t.Errorf("%s: %d %s", id, a.status, a.body)
+		for _, segment := range []string{id, strings.ReplaceAll(id, ".", "%2E")} {
+			path := "/v1/flows/" + segment
+			message := strings.ReplaceAll(upsert(node("a", "running")), `"F"`, `"`+id+`"`)
+			if a := e.do("POST", path+"/events", message, "Content-Type", asJSON+"; charset=utf-8"); a.status != 200 {
+				t.Errorf("%s: %d %s", path, a.status, a.body)
+			}
+			if a := e.do("GET", path+"/snapshot", ""); a.status != 200 {
+				t.Errorf("%s: %d %s", path, a.status, a.body)
+			}
 		}
 	}
 }
 
-func TestPost_SequenceNumbers(t *testing.T) {
+func TestPost_SequenceNumbersIncrease(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	var last int64
 	for i := range 20 {
@@ -281,7 +282,7 @@ func TestDeleteFlow_MayBeRepeated(t *testing.T) {
 	}
 }
 
-func TestDeleteRegion(t *testing.T) {
+func TestDeleteRegion_RemovesItsNodesAndTheirRelationships(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	e.post(upsert(node("a/b", "failed", `,"region":"a/b"`), node("a/b/x", "failed", `,"region":"a/b"`), node("c", "succeeded", `,"region":"c","endedAt":3`)))
 	e.post(`{"type":"upsert-rels","relationships":[{"fromId":"c","toId":"a/b/x","type":"triggers"},{"fromId":"c","toId":"d","type":"triggers"}]}`)
@@ -327,7 +328,7 @@ func TestDeleteRegion_ForgetsTheEpochsOfItsEmitters(t *testing.T) {
 	}
 }
 
-func TestEvents(t *testing.T) {
+func TestEvents_HaveTheRingAndTheStateBeforeIt(t *testing.T) {
 	e := start(t, hub.Config{RingCapacity: 4}, httpapi.Config{})
 	var seqs []int64
 	states := []string{}
@@ -427,7 +428,7 @@ func TestPost_IncarnationPreconditions(t *testing.T) {
 	}
 }
 
-func TestFlowEmitter_Order(t *testing.T) {
+func TestFlowEmitter_RefusesOldRequests(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	post := func(emitter, status string, more ...string) answer {
 		return e.do("POST", "/v1/flows/F/events", upsert(node("a", status)), append([]string{"Content-Type", asJSON, "Flow-Emitter", emitter}, more...)...)
@@ -454,7 +455,7 @@ func TestFlowEmitter_Order(t *testing.T) {
 	seqOf(t, post("me;epoch=1;n=1", "again"))
 }
 
-func TestLimits(t *testing.T) {
+func TestLimits_RefuseWithRetryAfter(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		cfg    hub.Config

@@ -17,7 +17,7 @@ import (
 //go:embed signin.html
 var signInHTML string
 
-// signInPolicy allows the page its own style and its own form, and no script.
+// signInPolicy allows the page its style, its icon and its form, and no script.
 var signInPolicy = func() string {
 	_, style, _ := strings.Cut(signInHTML, "<style>")
 	style, _, _ = strings.Cut(style, "</style>")
@@ -87,7 +87,7 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {
 	seeOther(w, "./sign-in")
 }
 
-// toSignIn redirects a browser to the form, with which it returns to the page. It counts and logs err, unless the browser sent no credential.
+// toSignIn redirects a browser to the form, which leads back to the page. It counts and logs err, unless the browser sent no credential.
 func (s *Server) toSignIn(w http.ResponseWriter, r *http.Request, err error) {
 	var denial *auth.Denial
 	if errors.As(err, &denial) && denial.Reason != auth.NoCredential {

@@ -23,7 +23,7 @@ func (s *Server) families() []family {
 		{"openova_flow_build_info", "gauge", "Always 1; the labels say version and Go version.", func(out *prom.Samples) { out.Add(1, "version", s.cfg.Version, "go", runtime.Version()) }},
 		{"openova_flow_http_requests_total", "counter", "Requests answered, by route, method and code. A stream counts when it ends.", m.collectRequests},
 		{"openova_flow_http_request_duration_seconds", "histogram", "Time to answer a request, by route and class of code (2xx). Streams are left out.", m.collectDurations},
-		{"openova_flow_messages_total", "counter", "Messages applied, by type.", func(out *prom.Samples) {
+		{"openova_flow_messages_total", "counter", "Messages applied, by type, without derived messages and restored relationships.", func(out *prom.Samples) {
 			for i, t := range hub.MessageTypes {
 				out.Add(float64(h.Messages[i].Load()), "type", string(t))
 			}

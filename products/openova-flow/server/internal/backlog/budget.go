@@ -17,8 +17,8 @@ const (
 	minShared = 1 << 10     // a slice of at least this many bytes counts once, even if several answers share it
 )
 
-// Budget limits the unread bytes of large answers and deliveries. Bytes that several answers share count once in total, and once for each caller. If a new
-// answer does not fit, the oldest answer of the caller that holds most is evicted; if several hold the same, the oldest answer of these. In its first
+// Budget limits the unread bytes of large answers and deliveries. Bytes that several answers share count once in total, and once for each caller. Until a new
+// answer fits, the oldest answer of the caller that holds most is evicted; if several hold the same, the oldest answer of these. In its first
 // second an answer is evicted only for another caller that holds no more even with its new answer, later for any caller. So slow clients cannot exclude
 // other callers, however many they are. Its methods may be called concurrently.
 type Budget struct {
@@ -104,8 +104,8 @@ func NewBudget(limit int64) *Budget {
 	return &Budget{limit: limit, shared: make(slices), callers: make(map[string]*account)}
 }
 
-// Charge counts an answer until it is released or evicted. It returns false if the answer does not fit; a retry after a second can evict all that is held
-// now. evict is called, from any goroutine, when the answer is evicted. An answer larger than the budget fits if nothing else is held.
+// Charge counts an answer until it is released or evicted. It returns false, and evicts nothing, if the answer does not fit; a retry after a second can evict
+// all that is held now. evict is called, from any goroutine, when the answer is evicted. An answer larger than the budget fits if nothing else is held.
 func (b *Budget) Charge(caller string, body [][]byte, evict func()) (*Charge, bool) {
 	if SizeOf(body) <= PieceBytes {
 		return nil, true

@@ -55,6 +55,9 @@ func parseValue(d *json.Decoder, depth int) (any, error) {
 				return nil, errors.New("not JSON")
 			}
 			if _, twice := m[name]; twice {
+				if strings.Contains(name, tokenPrefix) {
+					return nil, errors.New("a token is a key, twice in one object")
+				}
 				return nil, fmt.Errorf("the key %s appears twice in one object", short(name))
 			}
 			if m[name], err = parseValue(d, depth+1); err != nil {
@@ -102,8 +105,12 @@ func (r *reader) object(path string, v any, keys ...string) map[string]any {
 		return nil
 	}
 	for key := range m {
-		if !slices.Contains(keys, key) {
-			r.fail(path+"."+key, "unknown key; allowed: %s", strings.Join(keys, ", "))
+		switch allowed := strings.Join(keys, ", "); {
+		case slices.Contains(keys, key):
+		case strings.Contains(key, tokenPrefix):
+			r.fail(path, "a token is used as a key; allowed: %s", allowed)
+		default:
+			r.fail(path+"."+key, "unknown key; allowed: %s", allowed)
 		}
 	}
 	return m

@@ -58,8 +58,8 @@ func resolveLinks(path string) string {
 // tempPattern returns the pattern for names of temporary files, which are renamed to the state file.
 func tempPattern(path string) string { return filepath.Base(path) + ".*.tmp" }
 
-// load restores the flows of the file in an empty hub. A damaged state, or one from a newer version, is renamed: the server starts empty, and emitters send
-// their flows again. Any other file stays unchanged, and load fails: a foreign file, one that can't be read, a state above the limit, and an unusable
+// load restores the flows of the file in an empty hub, if the file exists. It renames a damaged state, or one from a newer version: the server starts empty,
+// and emitters send their flows again. It fails, and renames nothing, for a foreign file, one that can't be read, a state above the limit, and an unusable
 // state behind a symbolic link to another folder.
 func (f *stateFile) load() error {
 	configured := f.path
@@ -90,7 +90,7 @@ var (
 func (f *stateFile) read() (*record.SavedState, error) {
 	info, err := os.Lstat(f.path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errNotRead, err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%w: not a regular file", errForeign)

@@ -235,6 +235,19 @@ func TestLoad_UnusableFiles(t *testing.T) {
 	}
 }
 
+func TestLoad_PathThatCannotBeExaminedRenamesNothing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := &stateFile{path: filepath.Join(file, "s"), hub: hub.New(hub.Config{}), log: slog.New(slog.DiscardHandler)}
+	err := f.load()
+	var rename *os.LinkError
+	if !errors.Is(err, errNotRead) || !errors.Is(err, syscall.ENOTDIR) || errors.As(err, &rename) {
+		t.Errorf("load: %v", err)
+	}
+}
+
 // TestLoad_FileWithoutReadPermission: a valid state that the server may not read is neither called foreign nor renamed.
 func TestLoad_FileWithoutReadPermission(t *testing.T) {
 	dir := t.TempDir()

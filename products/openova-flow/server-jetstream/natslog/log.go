@@ -43,7 +43,8 @@ type Log struct {
 	identity string        // of the stream: tells it from other streams of the same name
 	started  chan struct{} // closed when stream and bucket exist
 
-	bucketMissing int // attempts that found no bucket though there must be one
+	created       bool // Run has created the stream, maybe in an attempt that failed afterwards
+	bucketMissing int  // attempts that found no bucket though there must be one
 
 	loaded    atomic.Bool
 	outage    atomic.Pointer[error] // why changes are rejected; nil: they are accepted

@@ -40,11 +40,10 @@ func (l *Log) open(ctx context.Context) error {
 func (l *Log) tryOpen(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
-	created := false
 	stream, err := l.js.Stream(ctx, l.streamName())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		stream, err = l.js.CreateStream(ctx, l.streamConfig())
-		created = err == nil
+		l.created = l.created || err == nil
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another replica was faster
 			stream, err = l.js.Stream(ctx, l.streamName())
 		}
@@ -66,7 +65,7 @@ func (l *Log) tryOpen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if created {
+	if l.created {
 		found, err := l.removeForeignCheckpoints(ctx, bucket)
 		if err != nil {
 			l.cfg.Logger.Warn("checkpoints of a deleted stream not removed", "err", err)
@@ -81,8 +80,8 @@ func (l *Log) tryOpen(ctx context.Context) error {
 	return nil
 }
 
-// lossless returns the configuration without the limits by which the stream would drop entries that no checkpoint contains yet, and whether it had
-// to change any, which it logs. A size limit stays if the stream rejects new entries at the limit.
+// lossless returns the configuration without limits that lose entries: the stream keeps the last entries of each flow, at least maxEntries, and may reject
+// new ones at a size limit. It reports whether that is a change, which it logs.
 func (l *Log) lossless(cfg jetstream.StreamConfig) (jetstream.StreamConfig, bool) {
 	before := cfg
 	cfg.MaxAge, cfg.DiscardNewPerSubject = 0, false
@@ -99,8 +98,7 @@ func (l *Log) lossless(cfg jetstream.StreamConfig) (jetstream.StreamConfig, bool
 	return cfg, changed
 }
 
-// openBucket opens the bucket, or creates it. A missing bucket is an error if the stream has dropped entries, since only the checkpoints in the bucket
-// contain them.
+// openBucket opens the bucket, or creates it. A missing bucket is an error if the stream has dropped entries: their effects were in its checkpoints only.
 func (l *Log) openBucket(ctx context.Context, stream *jetstream.StreamInfo) (jetstream.KeyValue, error) {
 	first, state := max(stream.Config.FirstSeq, 1), stream.State
 	_, err := l.js.KeyValue(ctx, l.bucketName())

@@ -21,8 +21,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// TestLog_LoadSurvivesEntriesDroppedJustBeforeTheyAreRead makes the stream drop exactly the entries of a flow that a loading replica has not read
-// yet, up to the end of the log at its start.
+// TestLog_LoadSurvivesEntriesDroppedJustBeforeTheyAreRead makes the stream drop all entries of a flow that it had when a replica started, before the
+// replica has read the last of them.
 func TestLog_LoadSurvivesEntriesDroppedJustBeforeTheyAreRead(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	cfg := hub.Config{RingCapacity: 100} // the stream keeps 4296 entries of a flow; a checkpoint is due after 25
@@ -62,7 +62,7 @@ func admin(t *testing.T, s *natsserver.Server) jetstream.JetStream {
 	return js
 }
 
-// TestLog_IgnoresCheckpointsOfDeletedStream deletes the stream and leaves its checkpoints. Entries after them are lost, so they must not be restored.
+// TestLog_IgnoresCheckpointsOfDeletedStream deletes the stream and leaves its checkpoints, which must not be restored: the entries after them are lost.
 func TestLog_IgnoresCheckpointsOfDeletedStream(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	cfg := hub.Config{RingCapacity: 8}
@@ -129,6 +129,37 @@ func TestRun_FailsWithoutItsBucket(t *testing.T) {
 		t.Fatal(err)
 	}
 	post(t, start(t, s, hub.Config{}), "F", "a", "running")
+}
+
+// TestRun_ReportsADeletedStreamAfterARetry makes the first attempt to open the log fail after it has created the stream.
+func TestRun_ReportsADeletedStreamAfterARetry(t *testing.T) {
+	s := startNATS(t, t.TempDir())
+	js := admin(t, s)
+	const bucket = "openova-flow-checkpoints"
+	if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: bucket, Storage: jetstream.MemoryStorage}); err != nil { // no file: can't be opened
+		t.Fatal(err)
+	}
+	var lines lockedBuffer
+	log, err := natslog.New(natslog.Config{Conn: connect(t, s), Acknowledged: 1, Timeout: testTimeout, Logger: slog.New(slog.NewTextHandler(&lines, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- log.Run(ctx, hub.New(hub.Config{Log: log})) }()
+	eventually(t, "first attempt failed", func() bool { return log.Status().Err != nil })
+	if err := js.DeleteKeyValue(t.Context(), bucket); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "loaded", func() bool { return log.Status().Loaded })
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if text := lines.String(); strings.Count(text, "level=ERROR") != 1 || !strings.Contains(text, "stream=OPENOVA_FLOW") {
+		t.Errorf("the log is\n%s\nwant an error about the stream", text)
+	}
 }
 
 // TestRun_EndsWithoutErrorWhileWaitingForJetStream ends the context while Run waits for a server that does not exist.

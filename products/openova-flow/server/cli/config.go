@@ -58,7 +58,7 @@ var commonSettings = []common{
 		c.app.TLSKeyFile = v
 		return readable(v)
 	}},
-	{"FLOW_SERVER_TOKENS_FILE", "", "a JSON file as described in docs/access.md", "callers and their permissions; reloaded when the file changes; without it the server listens on loopback only, unless FLOW_SERVER_INSECURE is set", func(c *config, v string) error {
+	{"FLOW_SERVER_TOKENS_FILE", "", "a JSON file as described in docs/access.md", "callers and their permissions; reloaded when the file changes; without it the server listens on loopback only, unless FLOW_SERVER_INSECURE is true", func(c *config, v string) error {
 		c.app.TokensFile = v
 		return readable(v)
 	}},
@@ -74,7 +74,7 @@ var commonSettings = []common{
 		c.app.FrameAncestors, err = parseAncestors(v)
 		return err
 	}},
-	{"FLOW_SERVER_COMMIT_URL_TEMPLATE", "", "an https URL with {commit}, and {host} and {path} of the repository, such as https://git.example.com/{path}/-/commit/{commit}", "links to commits of other hosts than GitHub, GitLab, Codeberg, Gitea and Bitbucket", func(c *config, v string) (err error) {
+	{"FLOW_SERVER_COMMIT_URL_TEMPLATE", "", "an https URL with {commit}, and {host} and {path} of the repository, such as https://git.example.com/{path}/-/commit/{commit}", "links to commits of other hosts than github.com, gitlab.com, codeberg.org, gitea.com and bitbucket.org", func(c *config, v string) (err error) {
 		c.app.HTTP.CommitLinks, err = revision.ParseLinks(v)
 		return err
 	}},
@@ -161,7 +161,7 @@ func shortened(d time.Duration) string {
 	return text
 }
 
-// parseOrigins parses a comma-separated list of origins. Each must have the form that browsers send.
+// parseOrigins parses a comma-separated list of origins. One that differs from what browsers send would never match.
 func parseOrigins(list string) (origins []string, err error) {
 	for origin := range strings.SplitSeq(list, ",") {
 		origin = strings.TrimSpace(origin)
@@ -169,8 +169,11 @@ func parseOrigins(list string) (origins []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || origin != u.Scheme+"://"+strings.ToLower(u.Host) {
+		if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || origin != u.Scheme+"://"+strings.ToLower(u.Host) {
 			return nil, fmt.Errorf("%q is not an origin", origin)
+		}
+		if port := u.Port(); port == map[string]string{"http": "80", "https": "443"}[u.Scheme] || strings.HasSuffix(origin, ":") {
+			return nil, fmt.Errorf("browsers send the origin %q without the port", origin)
 		}
 		origins = append(origins, origin)
 	}

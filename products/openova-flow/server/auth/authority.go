@@ -196,8 +196,7 @@ func (a *Authority) relative(path string) string {
 	return filepath.Join(filepath.Dir(a.path), path)
 }
 
-// check returns the grant of a credential. It calls fetch for keyrings that lack the key of a token; if fetch is nil, it
-// fetches nothing.
+// check returns the grant of a credential. It calls fetch, if that is not nil, only for keyrings that lack the key of a token.
 func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Denial) {
 	if !a.Guarded() {
 		return a.all, nil
@@ -299,8 +298,8 @@ func (p *policy) fitting(c *claims) (list []*trusted, denial *Denial) {
 	return list, denial
 }
 
-// verifiedBy returns the first entry with a key that verifies the token, and its key set; otherwise the entries that do not have the
-// token's key, and the denial. It tries the keys that the token names first, then those without a kid, at most maxVerifications in all.
+// verifiedBy returns the first entry with a key that verifies the token, and its key set; otherwise the entries for which a fetch of
+// the keys may help, and the denial. It tries the keys that the token names first, then those without a kid, at most maxVerifications in all.
 func verifiedBy(entries []*trusted, c *claims) (by *trusted, in *keySet, unknown []*trusted, denial *Denial) {
 	denial = &Denial{Reason: Key, Detail: "the token's key (kid) is unknown"}
 	var named, unnamed []candidate

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// maxVerified limits the entries of a cache. Each cluster sends one token for hours.
+// maxVerified limits the entries of a cache. A cluster has few valid tokens at a time.
 const maxVerified = 4096
 
 // verified is a token that a key of the set has verified.

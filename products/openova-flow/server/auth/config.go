@@ -32,8 +32,8 @@ type trustEntry struct {
 	permissions                     permissions
 }
 
-// keySource is where the keys of a trust entry come from: a file, or a URL whose certificate is verified with the CA
-// file.
+// keySource is where the keys of a trust entry come from: a file, or a URL. Without a CA file, the system's CAs verify the
+// certificate of the URL's server.
 type keySource struct{ file, url, caFile string }
 
 type proxyEntry struct {
@@ -203,7 +203,7 @@ func (p *configParser) permissions(path string, m map[string]any) (r permissions
 	r.regions = p.texts(path, m, "regions")
 	for i, region := range r.regions {
 		if !validRegion(region) {
-			p.fail(fmt.Sprintf("%s.regions[%d]", path, i), "must be lower-case letters, digits and -, and begin and end with a letter or digit")
+			p.fail(fmt.Sprintf("%s.regions[%d]", path, i), "must be 1 to 128 lower-case letters, digits and -, and begin and end with a letter or digit")
 		}
 	}
 	if r.regions != nil && r.scopes&scopeIngest == 0 {
@@ -244,7 +244,7 @@ func validHeader(s string) bool {
 	return validIdent(s, "-_")
 }
 
-// IsLoopback reports whether a host without port names this machine.
+// IsLoopback reports whether a host without port is localhost or a loopback address.
 func IsLoopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true

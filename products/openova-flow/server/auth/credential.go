@@ -45,7 +45,7 @@ func (c Credential) signedIn() string {
 	return [...]string{"none", "bearer", "cookie", "proxy"}[c.kind]
 }
 
-// GoString returns the same as String, so that %#v prints no secret.
+// GoString returns the same as String.
 func (c Credential) GoString() string { return c.String() }
 
 // Bearer is the Credential of a token.
@@ -115,8 +115,8 @@ func (p *proxyEntry) trusts(peer netip.Addr) bool {
 }
 
 // SignIn checks a token and sets it as a cookie. Since the cookie is the token itself, revoking the token revokes the cookie, and the
-// cookie survives a restart of the server and needs no key. Scripts can't read it, other sites can't make the browser send it, and it
-// ends with the browser session or the token. Browsers accept it over https, most of them also from localhost.
+// cookie survives a restart of the server and needs no key. Scripts can't read it, and other sites can't make the browser send it. It
+// ends when the token expires or, if that does not, with the browser session. Browsers accept it over https, most of them also from localhost.
 func (a *Authority) SignIn(w http.ResponseWriter, r *http.Request, token string) (*Grant, error) {
 	if err := checkOrigin(r); err != nil {
 		return nil, err
@@ -172,8 +172,8 @@ func (a *Authority) Authenticate(r *http.Request) (*Grant, error) {
 	return g, err
 }
 
-// Check returns the grant of a credential. If keys have to be fetched, it waits up to five seconds. If another request
-// fetches them, it waits no longer than until ctx ends. The error is a *Denial.
+// Check returns the grant of a credential. If keys have to be fetched, it waits up to five seconds. For a fetch that
+// is already running it waits no longer than until ctx ends. The error is a *Denial.
 func (a *Authority) Check(ctx context.Context, c Credential) (*Grant, error) {
 	g, denial := a.check(c, func(k *keyring) { k.fetch(ctx, context.WithoutCancel(ctx)) })
 	if denial != nil {

@@ -85,7 +85,7 @@ func (g *Grant) CanRead(flowID string) bool { return g.can(scopeRead, flowID) }
 // CanIngest reports whether the caller may write to a flow, within its regions.
 func (g *Grant) CanIngest(flowID string) bool { return g.can(scopeIngest, flowID) }
 
-// CanAdmin reports whether the caller has the scope admin for a flow. Its regions still limit what it may write.
+// CanAdmin reports whether the caller has the scope admin for a flow.
 func (g *Grant) CanAdmin(flowID string) bool { return g.can(scopeAdmin, flowID) }
 
 func (g *Grant) can(s scopes, flowID string) bool {
@@ -142,7 +142,7 @@ func (g *Grant) deny(r Reason, detail string) *Denial {
 // matches reports whether a flow id matches a pattern, in which * stands for any characters.
 func matches(pattern, id string) bool {
 	p, i := 0, 0
-	star, from := -1, 0 // position of the last *, and the position in id of the next attempt after it
+	star, from := -1, 0 // the last * in pattern, and the end of what it stands for in id
 	for i < len(id) {
 		switch {
 		case p < len(pattern) && pattern[p] == '*':

@@ -28,7 +28,7 @@ func TestPattern_Matches(t *testing.T) {
 	}
 }
 
-// TestPattern_AgreesWithRegexp compares matches with package regexp, on short words of two letters.
+// TestPattern_AgreesWithRegexp compares matches with package regexp, on short words of a and b.
 func TestPattern_AgreesWithRegexp(t *testing.T) {
 	word := func(n uint16, letters string) (s string) {
 		for ; n > 0; n /= uint16(len(letters)) {

@@ -31,7 +31,7 @@ func TestToken_BelongsToItsClusterAlone(t *testing.T) {
 		accepted(t, a, signed(t, object{"alg": "ES256", "kid": c.kid + "-ec"}, goodClaims(), c.es256), "cluster-"+name)
 		denied(t, a, signed(t, object{"alg": "RS256"}, goodClaims(), c.rs256), Key) // without a kid, keys of both clusters could have signed it
 	}
-	// The kid of the other cluster selects no other key of this one.
+	// The kid selects the key of hel1, which did not sign the token.
 	denied(t, a, signed(t, object{"alg": "RS256", "kid": "hel1-key"}, goodClaims(), fsn1().rs256), Signature)
 }
 

@@ -20,8 +20,8 @@ func checkOrigin(r *http.Request) error {
 	return nil
 }
 
-// CheckLoopback returns nil for a request from this machine's own programs and pages to a server without access control, otherwise a *Denial. It
-// checks Host, against DNS rebinding, and what CheckPage checks.
+// CheckLoopback checks a request to a server without access control. It returns nil if CheckPage does and Host is localhost or a loopback address, against
+// DNS rebinding, otherwise a *Denial.
 func CheckLoopback(r *http.Request, origins ...string) error {
 	if !isLoopbackAddr(r.Host) && !IsLoopback(hostname(r.Host)) {
 		return &Denial{Reason: Host, Detail: "without tokens the server answers only to localhost and loopback addresses"}
@@ -65,7 +65,7 @@ func fromElsewhere(r *http.Request, origins []string) bool {
 	return err != nil || !sameHost(referer, r.Host) && !slices.Contains(origins, u.Scheme+"://"+u.Host)
 }
 
-// followsLink reports whether the browser will show the response as a page of its own, which the linking page can't read.
+// followsLink reports whether, according to the headers, the browser will show the response as a page of its own, which the linking page can't read.
 func followsLink(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false
@@ -76,7 +76,7 @@ func followsLink(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 }
 
-// sameHost reports whether an http or https URL has this host.
+// sameHost reports whether text is an http or https URL with this host.
 func sameHost(text, host string) bool {
 	u, err := url.Parse(text)
 	return err == nil && strings.EqualFold(u.Host, host) && (u.Scheme == "http" || u.Scheme == "https")

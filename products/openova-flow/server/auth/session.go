@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Session checks a grant repeatedly during long work that it allows, such as a stream. A nil Session never ends; it has no Caller.
+// Session checks a grant repeatedly during long work that it allows, such as a stream. A nil Session never ends; Caller must not be called on it.
 type Session struct {
 	a    *Authority
 	need func(*Grant) error

@@ -14,8 +14,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// TestLog_ReplicasHaveEqualCheckpoints makes changes of every kind, restarts replicas, and compares all that a checkpoint contains: also the last
-// message of each emitter, leases, rollouts, revisions, and state that only later messages would show.
+// TestLog_ReplicasHaveEqualCheckpoints makes random changes at three replicas, restarts them, and compares all that a checkpoint contains, also state that
+// only later messages would show.
 func TestLog_ReplicasHaveEqualCheckpoints(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	cfg := hub.Config{RingCapacity: 6}
@@ -72,7 +72,7 @@ func TestLog_ReplicasHaveEqualCheckpoints(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	replicas[0].sync(t) // takes a sequence number, which checkpoints contain
+	replicas[0].sync(t) // gives all hubs the same last sequence number, which Save writes
 	saved := func(one *replica) string {
 		one.log.Await(t, replicas[0].log)
 		var b bytes.Buffer
@@ -89,7 +89,7 @@ func TestLog_ReplicasHaveEqualCheckpoints(t *testing.T) {
 	}
 }
 
-// TestLog_EntriesPurgedWhileLoadingShortenTheRing purges all entries that a starting replica needs. The replica then has the state, but a
+// TestLog_EntriesPurgedWhileLoadingShortenTheRing makes the stream drop entries that a starting replica has not read. The replica then has the state, but a
 // shorter ring until new messages fill it. A subscriber that cannot resume from this ring gets a snapshot.
 func TestLog_EntriesPurgedWhileLoadingShortenTheRing(t *testing.T) {
 	s := startNATS(t, t.TempDir())

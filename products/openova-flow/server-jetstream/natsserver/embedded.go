@@ -17,8 +17,8 @@ import (
 type Config struct {
 	Dir          string        // for the files of JetStream; required. Only one process may use it at a time
 	SyncInterval time.Duration // between syncs to disk; 0: each entry is synced before it is acknowledged
-	MaxPayload   int32         // limit for one entry, in bytes; 1 MiB
-	Logger       *slog.Logger  // slog.Default()
+	MaxPayload   int32         // limit for one entry, in bytes; default 1 MiB
+	Logger       *slog.Logger  // default slog.Default()
 }
 
 // Server is a running NATS server.
@@ -76,7 +76,7 @@ func (s *Server) Stop() {
 	s.server.WaitForShutdown()
 }
 
-// logger forwards log lines of the NATS server. Notices become debug lines, fatal errors become errors.
+// logger forwards log lines of the NATS server.
 type logger struct{ to *slog.Logger }
 
 func (l logger) log(level slog.Level, format string, v []any) {

@@ -135,7 +135,7 @@ func newServer(h http.Handler, log *slog.Logger) *http.Server {
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		Protocols:         new(http.Protocols),
 
-		DisableGeneralOptionsHandler: true, // OPTIONS * gets the server's own answer
+		DisableGeneralOptionsHandler: true, // the handler answers OPTIONS *
 	}
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetHTTP2(true)
@@ -143,7 +143,7 @@ func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	return srv
 }
 
-// guard sets up access control. With neither a tokens file nor Insecure, an address that other machines can reach is an error.
+// guard sets up access control. With neither a tokens file nor Insecure, any other address than loopback is an error.
 func (c *Config) guard(addr net.Addr) (err error) {
 	c.HTTP.Loopback = c.TokensFile == "" && !c.Insecure
 	if c.TokensFile != "" {

@@ -13,11 +13,11 @@ import (
 	"strings"
 )
 
-// TuneMemory keeps the process within its memory limit, and small while it has little data. It is for a program that runs Serve, and
-// affects the whole process.
+// TuneMemory makes the garbage collector heed the memory limit of the process, and keep the process small while it has little data. It is for a
+// program that runs Serve.
 //
 // If GOMEMLIMIT is not set, the Go runtime's limit becomes 90 % of the control group's, if there is one. If GOGC is not set, garbage
-// may take 11 MiB plus the live memory above 48 MiB, instead of as much as the live memory: a small server stays small, and a large
+// may take about 11 MiB plus the live memory above 48 MiB, instead of as much as the live memory: a small server stays small, and a large
 // one does not spend its time collecting. A fixed GOGC of 40 takes as little for ten flows (62 MiB; 72 with GOGC=100), but a quarter more
 // processor time for a POST to a small server (in bench/fanout: go run ./cmd/fanout -only ingest, with builds of each).
 func TuneMemory(getenv func(string) string, log *slog.Logger) {
@@ -91,7 +91,7 @@ const (
 	smallHeap    = 48 << 20 // live bytes up to which there may be leastGarbage
 )
 
-// garbage returns how much garbage there may be, in percent of the live bytes.
+// garbage returns how much garbage there may be, in percent of the live bytes, at most 400.
 func garbage(live uint64) int {
 	allowed := leastGarbage + max(live, smallHeap) - smallHeap
 	return int(min(allowed*100/max(live, 1), 400))

@@ -62,6 +62,7 @@ var byValue = map[string][]refusal{
 		{insecure + route, []string{"flowServer.insecure", "flowServer.httpRoute.enabled", "flowServer.tokens.existingSecret"}},
 		{insecure + "flowServer.service.type=LoadBalancer", []string{"flowServer.service.type", `"LoadBalancer"`, "flowServer.insecure"}},
 		{insecure + "flowServer.service.type=NodePort", []string{"flowServer.service.type", `"NodePort"`, "flowServer.insecure"}},
+		{"flowServer.corsOrigins={https://a.example.com:443}", []string{"flowServer.corsOrigins", `"https://a.example.com:443"`}},
 		{"flowServer.corsOrigins={https://a.example.com/}", []string{"flowServer.corsOrigins", `"https://a.example.com/"`}},
 		{"flowServer.commitURLTemplate=http://git.example.com/{commit}", []string{"flowServer.commitURLTemplate", `"http://git.example.com/{commit}"`}},
 		{"flowServer.commitURLTemplate=https://git.example.com/x", []string{"flowServer.commitURLTemplate", `"https://git.example.com/x"`}},

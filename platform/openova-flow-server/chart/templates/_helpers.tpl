@@ -189,8 +189,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- fail (printf "flowServer.commitURLTemplate is %q: set it to an https URL with {commit}, such as https://git.example.com/{path}/-/commit/{commit}." $v.commitURLTemplate) -}}
 {{- end -}}
 {{- range $v.corsOrigins -}}
-{{- if not (regexMatch "^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$" .) -}}
-{{- fail (printf "flowServer.corsOrigins has %q: set it to origins in lower case without a path, such as https://console.example.com." .) -}}
+{{- if or (not (regexMatch "^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$" .)) (regexMatch "^(http:.*:80|https:.*:443)$" .) -}}
+{{- fail (printf "flowServer.corsOrigins has %q: set it to origins in lower case without a path or a default port, such as https://console.example.com." .) -}}
 {{- end -}}
 {{- end -}}
 {{- range $v.frameAncestors -}}

@@ -31,7 +31,7 @@ func (s *Server) families() []family {
 		{"openova_flow_messages_refused_total", "counter", "Requests to post messages that were refused as a whole, by status code. Those refused before the caller's permissions are checked do not count.", m.collectRefusals},
 		{"openova_flow_apply_duration_seconds", "histogram", "Time to apply a change. All changes wait for it: they have one order.", func(out *prom.Samples) { out.Histogram(h.Apply) }},
 		{"openova_flow_delivery_lag_seconds", "histogram", "Time from when a message was applied until it was written to a subscriber that was up to date before. Of each delivery, the oldest message counts. Resolution 1 ms.", func(out *prom.Samples) { out.Histogram(m.lag) }},
-		{"openova_flow_access_refused_total", "counter", "Requests denied because of the caller, by reason.", m.collectDenied},
+		{"openova_flow_access_refused_total", "counter", "Denied requests, by reason.", m.collectDenied},
 		{"openova_flow_streams_revoked_total", "counter", "Streams ended because their credential no longer allowed them.", prom.Int(&m.revoked)},
 		{"openova_flow_derived_messages_total", "counter", "upsert-flow messages that the server made itself.", prom.Int(&h.Derived)},
 		{"openova_flow_relationships_put_back_total", "counter", "Foreign relationships restored after a deletion by a caller bound to regions.", prom.Int(&h.PutBack)},

@@ -7,8 +7,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/internal/web"
 )
 
-// root answers with the page, or with the description if Accept names JSON before HTML or there is no page. A browser that is not signed in is redirected
-// to the sign-in page.
+// root answers with the page; with the description if there is no page, or if Accept names JSON and not HTML before it. A browser that is not signed in is
+// sent to the sign-in page.
 func (s *Server) root(w http.ResponseWriter, r *http.Request) {
 	w.Header().Add("Vary", "Accept")
 	page := s.cfg.Page != nil && web.FirstAccepted(r.Header.Values("Accept"), typeJSON, "text/html") != typeJSON

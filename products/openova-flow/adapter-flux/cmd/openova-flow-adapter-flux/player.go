@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -137,7 +138,7 @@ func (p *player) conversion(t *tape) recording.Rebase {
 
 // wait waits until it is time for the next event of t.
 func (p *player) wait(ctx context.Context, t *tape) error {
-	pause := time.Until(time.UnixMilli(p.start)) + time.Duration(float64(p.elapsed(t))/p.speed*float64(time.Millisecond))
+	pause := time.Until(time.UnixMilli(p.start)) + time.Duration(min(float64(p.elapsed(t))/p.speed*float64(time.Millisecond), math.MaxInt64/2))
 	if pause <= 0 {
 		return ctx.Err()
 	}

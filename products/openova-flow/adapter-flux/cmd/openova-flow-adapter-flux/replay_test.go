@@ -272,3 +272,14 @@ func TestReplay_RebasedTimesAreNow(t *testing.T) {
 		}
 	}
 }
+
+func TestPlayer_WaitsAtTheSlowestSpeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := player{speed: 1e-300, start: time.Now().UnixMilli(), origin: map[string]int64{"": time.Now().UnixMilli()}}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := p.wait(ctx, &tape{at: time.Now().UnixMilli() + 1, dated: true}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want to wait for more than an hour", err)
+		}
+	})
+}

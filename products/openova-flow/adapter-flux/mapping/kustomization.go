@@ -78,9 +78,11 @@ func (c Config) healthChecks(o object) (ids, others []string) {
 	for _, item := range o.spec.list("healthChecks") {
 		m, _ := item.(map[string]any)
 		k, version := o.reference(item), fields(m).string("apiVersion")
-		if (k.kind == kindHelmRelease || k.kind == kindKustomization) && (version == "" || Maps(version, k.kind)) {
+		switch {
+		case k.name == "":
+		case (k.kind == kindHelmRelease || k.kind == kindKustomization) && (version == "" || Maps(version, k.kind)):
 			ids = append(ids, c.id(k))
-		} else if k.name != "" {
+		default:
 			others = append(others, k.kind+" "+k.namespace+"/"+k.name)
 		}
 	}

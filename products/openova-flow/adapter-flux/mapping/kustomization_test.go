@@ -17,12 +17,12 @@ func kustomization(t *testing.T, generation int, applied, attempted string, cs .
 	return set(k, conditionList(cs...), "status", "conditions")
 }
 
-// TestKustomization_HealthChecksAreEdges: a health check is an edge, unless there is an edge for a dependency. No node has an edge to itself.
+// TestKustomization_HealthChecksAreEdges: a health check is an edge, unless it has no name or there is an edge for a dependency. No node has an edge to itself.
 func TestKustomization_HealthChecksAreEdges(t *testing.T) {
 	w := newWorld(t)
 	k := kustomization(t, 1, "", "", cond{"Ready", "True", "ReconciliationSucceeded", "", 1, 1})
 	check := func(kind, name string) map[string]any { return map[string]any{"kind": kind, "name": name} }
-	set(k, []any{check("HelmRelease", "app"), check("Kustomization", "apps"), check("Kustomization", "infra")}, "spec", "healthChecks")
+	set(k, []any{check("HelmRelease", "app"), check("Kustomization", "apps"), check("Kustomization", "infra"), check("HelmRelease", "")}, "spec", "healthChecks")
 	set(k, []any{map[string]any{"name": "infra"}}, "spec", "dependsOn")
 	w.put(k)
 	wantEdges(t, w.edges(), "fsn1/app finish-to-finish fsn1/Kustomization/flux-system/apps", "fsn1/Kustomization/flux-system/infra finish-to-start fsn1/Kustomization/flux-system/apps")

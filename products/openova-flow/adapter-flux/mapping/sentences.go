@@ -212,7 +212,7 @@ func oneLine(s string, limit int) string {
 		return s
 	}
 	cut := string(runes[:limit-2])
-	if gap := strings.LastIndexByte(cut, ' '); gap > limit/2 {
+	if gap := strings.LastIndexByte(cut, ' '); gap > len(cut)/2 {
 		cut = cut[:gap]
 	}
 	return strings.TrimRight(cut, ` ,;:.("'`) + " …"

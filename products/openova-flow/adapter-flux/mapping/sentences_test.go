@@ -149,6 +149,15 @@ func TestExplain_WithoutAReasonReportsAnError(t *testing.T) {
 	}
 }
 
+func TestOneLine_CutsBetweenWordsOnlyInTheSecondHalf(t *testing.T) {
+	for words, want := range map[[2]int]int{{30, 80}: 97, {80, 30}: 80} {
+		got := oneLine(strings.Repeat("é", words[0])+" "+strings.Repeat("é", words[1]), 100)
+		if n := strings.Count(got, "é"); n != want {
+			t.Errorf("words of %d and %d characters: %d characters are left, want %d", words[0], words[1], n, want)
+		}
+	}
+}
+
 var leftover = regexp.MustCompile(`/tmp/|\{\\?"`)
 
 func checkCause(t *testing.T, c cause) {

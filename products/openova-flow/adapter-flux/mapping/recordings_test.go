@@ -20,7 +20,7 @@ import (
 
 var update = flag.Bool("update", false, "update the golden files")
 
-// recordings are the files in testdata, with the region of their nodes.
+// recordings are the files in testdata/recordings, with the region of their nodes.
 var recordings = []struct{ file, region string }{
 	{"kit-fsn1", "fsn1"},
 	{"kit-hel1", "hel1"},

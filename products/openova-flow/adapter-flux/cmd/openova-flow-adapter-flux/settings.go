@@ -205,7 +205,7 @@ func newReader(command string, getenv func(string) (string, bool)) *reader {
 	return r
 }
 
-// isSet reports whether a setting was set explicitly, by its flag or its variable.
+// isSet reports whether a setting was set explicitly, by its flag or by a variable that is not empty.
 func (r *reader) isSet(flagName string) (yes bool) {
 	r.Visit(func(f *flag.Flag) { yes = yes || f.Name == flagName })
 	for _, s := range settings {

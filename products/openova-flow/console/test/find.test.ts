@@ -46,7 +46,7 @@ describe("the fleet", () => {
 });
 
 describe("the palette", () => {
-  it("finds a release in any flow, from any page, by keyboard", async () => {
+  it("finds a release of another flow by keyboard", async () => {
     const page = await open("?flow=scenarios&view=table");
     await says(page.locator("tbody"), /slowbase/);
     await page.keyboard.press("Control+k");
@@ -115,7 +115,7 @@ describe("notifications", () => {
 });
 
 describe("the graph", () => {
-  it("has a legend of every state and line", async () => {
+  it("has a legend of states and lines", async () => {
     const page = await open("?flow=scenarios");
     await page.getByRole("button", { name: "Legend" }).click();
     await says(page.locator(".legend"), /broken .* unconfirmed .* ready .* critical path/);

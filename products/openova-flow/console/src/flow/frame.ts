@@ -1,4 +1,4 @@
-// The parts of the page around a flow's views. They are one script, loaded together with the graph's.
+// The parts of the page around a flow's views, in one script.
 export { default as Announcer } from "./Announcer.svelte";
 export { default as Banner } from "./Banner.svelte";
 export { default as Header } from "./Header.svelte";

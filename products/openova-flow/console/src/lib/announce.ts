@@ -1,7 +1,7 @@
 import type { DisplayState, Regions } from "@openova/flow-core";
 import { plural, WORDS } from "./format.js";
 
-/** States for which releases are named, since a person may have to act. */
+/** States for which several releases are named, since a person may have to act. */
 const NAMED: ReadonlySet<DisplayState> = new Set<DisplayState>(["broken", "suspended", "terminating"]);
 const NAMED_AT_MOST = 3;
 const ORDER: readonly DisplayState[] = ["broken", "terminating", "suspended", "ready", "working", "waiting", "unconfirmed"];

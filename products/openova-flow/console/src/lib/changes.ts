@@ -3,7 +3,7 @@ import { metaOf, type DisplayState, type FlowNode, type NodeChange } from "@open
 export interface Step {
   readonly seq: number;
   readonly at: number;
-  /** Null for its removal. */
+  /** Null after a removal, or if unknown. */
   readonly display: DisplayState | null;
   readonly text: string;
 }

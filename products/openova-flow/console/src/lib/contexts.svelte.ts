@@ -12,8 +12,8 @@ function load(): Readonly<Record<string, unknown>> {
 }
 
 /**
- * The context in the user's kubeconfig for the cluster of each region. Kept in this browser, never taken from a flow: otherwise a writer of
- * one region could point commands at another cluster.
+ * The context in the user's kubeconfig for the cluster of each region. Kept in this browser, not in the flow: otherwise a writer of one
+ * region could point commands at another cluster.
  */
 class Contexts {
   #kept = $state.raw(load());

@@ -1,2 +1,2 @@
-// Problems, blockers, progress and filters. Not needed to draw the graph, so it loads beside it.
+// Not needed to draw the graph, so it is a script of its own.
 export { blockingChains, createApi, flowProgress, insightOf, matcher, problems, rolloutProgress, usualDurations } from "@openova/flow-core";

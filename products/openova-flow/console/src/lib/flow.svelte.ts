@@ -48,7 +48,7 @@ export class FlowModel {
   readonly #abort = new AbortController();
   #previousGraph: FlowGraph | null = null;
 
-  /** The newest state, a few times a second. The canvas reads the store directly. */
+  /** The newest state, throttled. */
   #live = $state.raw<FlowState>() as FlowState;
   connection = $state.raw<ConnectionState>({ kind: "connecting", since: 0 });
   loaded = $state(false);
@@ -244,7 +244,7 @@ export class FlowModel {
     return this.#feed.store.log.history(id);
   }
 
-  /** Calls `read` with the state before the log and its entries. */
+  /** Calls `read` with the entries of the log and the state before them. */
   withLog<T>(read: (base: FlowState | null, entries: readonly LogEntry[]) => T): T {
     void this.#logVersion;
     const { log } = this.#feed.store;

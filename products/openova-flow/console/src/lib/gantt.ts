@@ -1,7 +1,7 @@
 import type { DisplayState, RolloutMember, Usual } from "@openova/flow-core";
 import type { Runs, Span, WorkSpan } from "./runs.js";
 
-/** One line of the timeline. Times are Unix milliseconds. */
+/** The bar of a release. Times are Unix milliseconds. */
 export interface Bar {
   readonly id: string;
   readonly name: string;
@@ -52,7 +52,7 @@ export function toBar(member: RolloutMember, known: Runs | undefined, display: D
   };
 }
 
-/** A rollout starts with its first run, and waiting may begin shortly before it. */
+/** A span that ends at most this long before the period belongs to it. */
 const SLACK_MS = 1000;
 
 function byBegin(a: Span, b: Span): number {
@@ -82,7 +82,7 @@ export function inOrder(bars: readonly Bar[]): readonly Bar[] {
 /** A line of the timeline: the header of a group, or a bar. */
 export type Line = { readonly key: string; readonly group: string; readonly size: number } | { readonly key: string; readonly bar: Bar };
 
-/** The bars below the headers of their groups. The group with the most urgent bar comes first. A single group has no header. */
+/** The bars below the headers of their groups, which are in the order of their first bars. A single group has no header. */
 export function grouped(bars: readonly Bar[], groupOf: (bar: Bar) => string): readonly Line[] {
   const groups = new Map<string, Bar[]>();
   for (const bar of bars) {
@@ -97,7 +97,7 @@ export function grouped(bars: readonly Bar[], groupOf: (bar: Bar) => string): re
   ]);
 }
 
-/** The part of a period, made `factor` times as long, with `at` at the same position on the screen. It has at least a second and is within the whole. */
+/** `part`, made `factor` times as long around `at`: within `whole`, but at least a second long. */
 export function zoomed(whole: Period, part: Period, factor: number, at: number): Period {
   const length = Math.max(1000, Math.min(whole.to - whole.from, (part.to - part.from) * factor));
   const share = (at - part.from) / Math.max(1, part.to - part.from);

@@ -17,7 +17,7 @@ export interface RolloutLine {
   /** Its state, or how it ended. */
   readonly outcome: string;
   readonly tone: "running" | "good" | "bad";
-  /** Elapsed and remaining time. */
+  /** How long it took, or the elapsed and remaining time. */
   readonly time: string;
 }
 

@@ -10,7 +10,7 @@ export interface Cell {
   readonly otherState: boolean;
 }
 export interface MatrixRow {
-  /** Kind, namespace and name: the same in every region. */
+  /** The same in every region. */
   readonly key: string;
   readonly name: string;
   /** By region, without the regions that lack the release. */
@@ -43,7 +43,7 @@ export function matrix(
         const display = displays.get(node.id) ?? "working";
         const cell = { node, display, version: versionOf(node), otherVersion: versionOf(node) !== version, otherState: isKnown(node) && display !== state };
         const other = cells.get(node.region ?? "");
-        // If two releases of a region share a cell, it shows the one that differs.
+        // If two releases of a region share a cell, it shows one whose state differs.
         if (other === undefined || (!other.otherState && cell.otherState)) cells.set(node.region ?? "", cell);
       }
       const differs = cells.size < regions.length || [...cells.values()].some((c) => c.otherVersion || c.otherState);

@@ -16,7 +16,7 @@ export interface OutlineRow {
   readonly counts?: ReadonlyMap<DisplayState, number>;
 }
 
-/** With more releases the regions start closed. */
+/** With more releases, regions and namespaces start closed. */
 const OPEN_UP_TO = 300;
 
 export interface OutlineInput {

@@ -7,7 +7,7 @@ const FRAME_MS = 100;
 /** If the next change would take longer than this to play, the time until a second before it is skipped. */
 const IDLE_MS = 3000;
 
-/** Plays the history of the model at `speed()` until `to()`, then calls `done`. Returns the timer. */
+/** Plays the history of the model at `speed()` until `to()`. Then calls `done`, which must clear the returned timer. */
 export function play(model: FlowModel, speed: () => number, to: () => number, done: () => void): ReturnType<typeof setInterval> {
   let last = performance.now();
   return setInterval(() => {

@@ -15,11 +15,11 @@ export interface Route {
   readonly regions: readonly string[];
   readonly families: readonly string[];
   readonly namespaces: readonly string[];
-  /** Graph and outline group releases by namespace within each region, the timeline by namespace only. Null: by region; the outline then groups by namespace where names contain it. */
+  /** Whether releases are grouped by namespace, in graph and outline within each region. Null: each view's own grouping. */
   readonly group: "namespace" | null;
   /** The instant shown, in Unix milliseconds; null: live. */
   readonly at: number | null;
-  /** The rollout shown; null: that of the instant shown. */
+  /** The rollout shown; null: the current or last one at the instant shown. */
   readonly rollout: string | null;
   /** The revision shown: a whole one, or the first digits of a commit. A link with it and without a view opens the revisions. */
   readonly revision: string | null;

@@ -24,7 +24,7 @@ interface MutableRuns {
 /** A restart within this time after the start is the same run, for instance because its source became ready. */
 const RESTART_MS = 5000;
 
-/** The runs of every node, from the state before the log and its entries. */
+/** The runs of every node up to `now`, from the entries of the log and the state before them. */
 export function runs(base: FlowState | null, entries: readonly LogEntry[], now: number): ReadonlyMap<string, Runs> {
   const all = new Map<string, MutableRuns>();
   const see = (node: FlowNode, at: number): void => note(all, node, Math.min(at, now));

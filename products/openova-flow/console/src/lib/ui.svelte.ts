@@ -1,7 +1,7 @@
 import { phone } from "./media.svelte.js";
 import { nav } from "./nav.svelte.js";
 
-/** The open parts of the page. Kept by the tab, not in links. */
+/** The open parts of the page. Links do not contain them. */
 class Ui {
   /** The problems and the outline. On a phone they cover the view, and are shown first unless the link names a node or another view than the graph. */
   side = $state(!phone.matches || (nav.route.node === null && nav.route.view === "graph"));

@@ -86,6 +86,20 @@ describe("the palette", () => {
     await page.keyboard.press("Enter");
     await expect.poll(() => new URL(page.url()).search).toBe("?flow=calm&view=timeline");
   });
+
+  it("leads to a match that appears after an arrow key", async () => {
+    const page = await open("");
+    await says(page.locator("h1"), /^\d+ flows/);
+    await page.keyboard.press("Control+k");
+    await page.getByRole("combobox", { name: /^Go to/ }).waitFor();
+    await page.keyboard.type("coming");
+    await says(page.getByRole("dialog"), /Nothing matches/);
+    await page.keyboard.press("ArrowDown");
+    await server.post("coming", [release("coming", "a", "succeeded", { ready: "True" })]);
+    await says(page.getByRole("dialog").getByRole("option").first(), /flow coming/);
+    await page.keyboard.press("Enter");
+    await expect.poll(() => new URL(page.url()).search).toBe("?flow=coming");
+  });
 });
 
 describe("notifications", () => {
@@ -114,6 +128,13 @@ describe("notifications", () => {
   });
 });
 
+/** Whether a node is drawn within the width of the graph. */
+const isSeen = (page: Page, id: string): Promise<boolean> => page.evaluate((id) => {
+  const el = document.querySelector("openova-flow");
+  const box = el?.boxOf(id);
+  return el !== null && box !== undefined && box.x >= 0 && box.x + box.w <= el.clientWidth;
+}, id);
+
 describe("the graph", () => {
   it("has a legend of states and lines", async () => {
     const page = await open("?flow=scenarios");
@@ -127,15 +148,22 @@ describe("the graph", () => {
     const relationships = nodes.slice(1).map((n, i) => ({ fromId: `r1/n${i}`, toId: n.id, type: "finish-to-start" }));
     await server.post("chain", [JSON.stringify({ type: "upsert-nodes", nodes }), JSON.stringify({ type: "upsert-rels", relationships })]);
     const page = await open("?flow=chain&node=r1/n39");
-    const isSeen = (id: string): Promise<boolean> => page.evaluate((id) => {
-      const el = document.querySelector("openova-flow");
-      const box = el?.boxOf(id);
-      return el !== null && box !== undefined && box.x >= 0 && box.x + box.w <= el.clientWidth;
-    }, id);
-    await expect.poll(() => isSeen("r1/n39")).toBe(true);
-    expect(await isSeen("r1/n0")).toBe(false);
+    await expect.poll(() => isSeen(page, "r1/n39")).toBe(true);
+    expect(await isSeen(page, "r1/n0")).toBe(false);
     await page.getByRole("button", { name: "Show what blocks it" }).click();
-    await expect.poll(() => isSeen("r1/n0")).toBe(true);
+    await expect.poll(() => isSeen(page, "r1/n0")).toBe(true);
+  });
+
+  it("shows the critical path on the first request", async () => {
+    const at = Date.now() - 60_000;
+    const nodes = Array.from({ length: 40 }, (_, i) => ({ id: `r1/n${i}`, flowId: "path", label: `n${i}`, region: "r1", status: "succeeded", startedAt: at + i * 1000, endedAt: at + (i + 1) * 1000, meta: { kind: "HelmRelease", ready: "True" } }));
+    const relationships = nodes.slice(1).map((n, i) => ({ fromId: `r1/n${i}`, toId: n.id, type: "finish-to-start" }));
+    await server.post("path", [JSON.stringify({ type: "upsert-nodes", nodes }), JSON.stringify({ type: "upsert-rels", relationships })]);
+    const page = await open("?flow=path&node=r1/n39");
+    await expect.poll(() => isSeen(page, "r1/n39")).toBe(true);
+    expect(await isSeen(page, "r1/n0")).toBe(false);
+    await page.getByRole("button", { name: "Critical path" }).click();
+    await expect.poll(() => isSeen(page, "r1/n0")).toBe(true);
   });
 });
 

@@ -132,8 +132,9 @@ describe("a flow", () => {
     await replay(own, ["kit-fsn1"]);
     const node = { id: "fsn1/Kustomization/flux-system/apps", flowId: "bootstrap", label: "apps", status: "running", region: "fsn1", meta: { kind: "Kustomization", ready: "False", reason: "HealthCheckFailed" } };
     await own.post("bootstrap", [JSON.stringify({ type: "upsert-nodes", nodes: [node] })]);
-    const page = await open("?flow=bootstrap", { at: own });
+    const page = await open("?flow=bootstrap&node=fsn1", { at: own });
     await says(header(page), /1 Kustomization not ready/);
+    await says(page.locator("#details"), /24 of 25 ready, 1 Kustomization not ready/);
     await says(header(page), /96% 24\/25 ready/);
     expect(await header(page).innerText()).not.toMatch(/complete|all ready|100%/);
   });

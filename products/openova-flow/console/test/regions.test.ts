@@ -111,10 +111,10 @@ describe("a region that becomes stale", () => {
   it("is stale at instants since then, and not before", async () => {
     const now = Date.now();
     relay.setRegions("bootstrap", { hel1: stale(31_000) });
-    const page = await open("?flow=bootstrap&view=table");
+    const page = await open("?flow=bootstrap&view=table&node=hel1");
     await says(header(page), /1 of 2 regions live/);
     const go = (at: number): Promise<void> => page.evaluate((t) => {
-      history.pushState(null, "", `?flow=bootstrap&view=table&at=${t}`);
+      history.pushState(null, "", `?flow=bootstrap&view=table&node=hel1&at=${t}`);
       dispatchEvent(new PopStateEvent("popstate"));
     }, at);
     await go(now);

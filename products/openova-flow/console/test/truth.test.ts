@@ -116,6 +116,11 @@ describe("a command", () => {
     await says(details(page), /flux --context=hel1 reconcile helmrelease loki/);
     await wrong(page).getByRole("button", { name: /^Context of hel1/ }).click();
     const input = page.getByRole("textbox", { name: "kubectl context of hel1" });
+    await input.fill("other");
+    await input.press("Escape");
+    await expect.poll(() => input.count()).toBe(0);
+    await says(wrong(page), /kubectl --context=hel1 -n flux-system describe/);
+    await wrong(page).getByRole("button", { name: /^Context of hel1/ }).click();
     await input.fill("admin@my cluster");
     await input.press("Enter");
     await says(wrong(page), /kubectl --context='admin@my cluster' -n flux-system describe/);

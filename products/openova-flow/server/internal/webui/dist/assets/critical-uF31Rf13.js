@@ -1,1 +1,0 @@
-export{t as criticalPath}from"./critical-C6M6FDqK.js";

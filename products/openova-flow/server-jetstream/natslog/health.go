@@ -117,7 +117,7 @@ func (l *Log) inspect(ctx context.Context) (*jetstream.StreamInfo, error) {
 	}
 	if cfg, changed := l.lossless(info.Config); changed {
 		if _, err := l.js.UpdateStream(ctx, cfg); err != nil {
-			l.cfg.Logger.Warn("unsafe JetStream limits not removed", "stream", cfg.Name, "err", err)
+			l.cfg.Logger.Warn("unsafe JetStream limits not replaced", "stream", cfg.Name, "err", err)
 		}
 	}
 	return info, nil

@@ -92,7 +92,7 @@ func (l *Log) lossless(cfg jetstream.StreamConfig) (jetstream.StreamConfig, bool
 	changed := cfg.MaxAge != before.MaxAge || cfg.DiscardNewPerSubject != before.DiscardNewPerSubject || cfg.MaxMsgsPerSubject != before.MaxMsgsPerSubject ||
 		cfg.MaxMsgs != before.MaxMsgs || cfg.MaxBytes != before.MaxBytes
 	if changed {
-		l.cfg.Logger.Warn("removing unsafe JetStream limits, which drop entries without a checkpoint", "stream", cfg.Name, "maxAge", before.MaxAge,
+		l.cfg.Logger.Warn("replacing unsafe JetStream limits", "stream", cfg.Name, "maxAge", before.MaxAge,
 			"maxBytes", before.MaxBytes, "maxMsgs", before.MaxMsgs, "maxMsgsPerSubject", before.MaxMsgsPerSubject)
 	}
 	return cfg, changed

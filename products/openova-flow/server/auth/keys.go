@@ -19,7 +19,7 @@ import (
 const (
 	fetchTimeout = 5 * time.Second
 	fetchGap     = time.Minute      // minimum time between the starts of two fetches for one keyring
-	fetchEvery   = 10 * time.Minute // between two fetches that succeed; for so long a removed key may still be accepted
+	fetchEvery   = 10 * time.Minute // until the next fetch after one that succeeds, unless a token causes it earlier; so long a removed key may be accepted
 )
 
 // keyring has the keys of one trust entry, and their source.

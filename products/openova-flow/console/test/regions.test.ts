@@ -86,12 +86,11 @@ describe("a region that becomes stale", () => {
 
   it("updates the time since it was last seen, also in the details of a release and of the region", async () => {
     relay.setRegions("bootstrap", { hel1: fresh() });
-    const page = await open("?flow=bootstrap&node=hel1/bp-harbor", { setup: (page) => page.clock.install() });
+    const page = await open("?flow=bootstrap&node=hel1/bp-harbor");
     await says(header(page), /live/);
-    relay.setRegions("bootstrap", { hel1: stale(40_000) });
-    await says(banner(page), /hel1 was last seen [45]\d s ago/);
+    relay.setRegions("bootstrap", { hel1: stale(52_000) });
+    await says(banner(page), /hel1 was last seen 5\d s ago/);
     await says(page.locator("#details"), /hel1 was last seen \d+ (s|min) ago, and this was waiting\. Below is its state from then\./);
-    await page.clock.fastForward(20_000);
     await says(banner(page), /hel1 was last seen 1 min ago/);
     await page.goto(`${relay.url}?flow=bootstrap&node=hel1`);
     await says(page.locator("#details"), new RegExp(String.raw`\d+ of 23 were ready Last seen \d min ago, ${AT.source}\. Its state is as of then\. Held by cluster 6f1c2a1e`));

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch/apitest"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
@@ -113,6 +114,16 @@ func TestLocal_NeedsOnlyAContext(t *testing.T) {
 	p.terminate(t)
 	if p.exitErr != nil {
 		t.Errorf("%v\n%s", p.exitErr, p.out)
+	}
+}
+
+func TestDescribeGaps_WithoutFluxAnUnknownClusterIsStillNamed(t *testing.T) {
+	i := watch.Info{Gaps: []watch.Gap{{Kind: "Namespace", Class: watch.Forbidden, Why: "no permission"}}}
+	for _, k := range watch.Kinds {
+		i.Gaps = append(i.Gaps, watch.Gap{Kind: k.Name, Class: watch.NotServed, Why: "not served"})
+	}
+	if lines := describeGaps(i); len(lines) != 2 || !strings.HasSuffix(lines[0], ": no permission") || !strings.HasPrefix(lines[1], "Flux is not installed") {
+		t.Errorf("%q", lines)
 	}
 }
 

@@ -122,24 +122,24 @@ func regionInfo(i watch.Info) mapping.RegionInfo {
 	return info
 }
 
-// describeGaps returns a sentence for each gap, or a single one if Flux is not installed.
+// describeGaps returns a sentence for each gap; if Flux is not installed, one for all its kinds.
 func describeGaps(i watch.Info) []string {
-	var lines []string
+	var lines, identity []string
 	absent := map[string]bool{}
 	for _, g := range i.Gaps {
 		absent[g.Kind] = g.Class == watch.NotServed
-		what := g.Kind + " is not shown: "
 		if g.Kind == "Namespace" {
-			what = "the cluster is not identified: "
+			identity = append(identity, "the cluster is not identified: "+g.Why)
+		} else {
+			lines = append(lines, g.Kind+" is not shown: "+g.Why)
 		}
-		lines = append(lines, what+g.Why)
 	}
 	for _, k := range watch.Kinds {
 		if !absent[k.Name] && !k.Uncommon {
-			return lines
+			return append(identity, lines...)
 		}
 	}
-	return []string{"Flux is not installed: the cluster serves none of its kinds. Once it is installed, its objects are shown"}
+	return append(identity, "Flux is not installed: the cluster serves none of its kinds. Once it is installed, its objects are shown")
 }
 
 func buildInfo() prometheus.Collector {

@@ -88,7 +88,9 @@ func openWatermark(path string) (*watermark, error) {
 	w := &watermark{file: f}
 	var b [32]byte
 	n, _ := f.ReadAt(b[:], 0)
-	w.seq, _ = strconv.ParseUint(strings.TrimSpace(string(b[:n])), 10, 64) // text that is not a number counts as 0
+	if seq, err := strconv.ParseUint(strings.TrimSpace(string(b[:n])), 10, 64); err == nil { // other text counts as 0
+		w.seq = seq
+	}
 	return w, nil
 }
 

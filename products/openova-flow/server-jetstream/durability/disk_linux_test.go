@@ -93,7 +93,7 @@ func fullDisk(t *testing.T, dir string, fill, makeRoom func(*process)) {
 		t.Fatal("the server did not end when there was space again")
 	}
 	if !strings.Contains(p.log.String(), "FLOW_SERVER_DATA_DIR") {
-		t.Error("the last log line does not name FLOW_SERVER_DATA_DIR")
+		t.Error("the log does not name FLOW_SERVER_DATA_DIR")
 	}
 	p.start()
 	p.ready()

@@ -43,6 +43,8 @@ func TestParseConfig(t *testing.T) {
 		{"empty lists", object{"tokens": []int{}, "trust": []int{}}, "no caller would be allowed"},
 		{"an object of tokens", object{"tokens": object{}}, "tokens"},
 		{"an unknown key", object{"token": []int{}}, "token"},
+		{"several unknown keys", object{"z": 1, "y": 1, "x": 1, "w": 1}, "w"},
+		{"a long unknown key", object{strings.Repeat("k", 100): 1}, strings.Repeat("k", 64)},
 		{"an unknown key of an entry", tokens(object{"scope": "read"}), "tokens[0].scope"},
 		{"a token as a key", object{NewToken(): object{}}, "a token is used as a key; allowed"},
 		{"a token as a key of an entry", tokens(object{NewToken(): "read"}), "tokens[0]"},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -104,13 +105,13 @@ func (r *reader) object(path string, v any, keys ...string) map[string]any {
 		r.fail(path, "must be a JSON object")
 		return nil
 	}
-	for key := range m {
+	for _, key := range slices.Sorted(maps.Keys(m)) {
 		switch allowed := strings.Join(keys, ", "); {
 		case slices.Contains(keys, key):
 		case strings.Contains(key, tokenPrefix):
 			r.fail(path, "a token is used as a key; allowed: %s", allowed)
 		default:
-			r.fail(path+"."+key, "unknown key; allowed: %s", allowed)
+			r.fail(fmt.Sprintf("%s.%.64s", path, key), "unknown key; allowed: %s", allowed)
 		}
 	}
 	return m

@@ -22,8 +22,11 @@ func (s *Server) revisions(w http.ResponseWriter, r *http.Request, g *auth.Grant
 	var match func(*revision.Revision) bool
 	if query.Has("revision") {
 		want, err := revision.ParseName(query.Get("revision"))
-		if err != nil || len(query["revision"]) != 1 {
-			writeProblem(w, problem{Status: http.StatusBadRequest, Field: "revision", Detail: "name one revision: a commit or at least 7 digits of it, branch@sha1:commit, an OCI digest or a tag"})
+		if n := len(query["revision"]); n != 1 {
+			err = fmt.Errorf("%d revisions; allowed: one", n)
+		}
+		if err != nil {
+			writeProblem(w, problem{Status: http.StatusBadRequest, Field: "revision", Detail: err.Error()})
 			return
 		}
 		match = func(r *revision.Revision) bool { return r.Is(want) }

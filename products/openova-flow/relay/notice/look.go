@@ -71,13 +71,13 @@ func (s *State) Apply(c Change) {
 // Look compares the state with found, the merged notices of everything present at now (Unix milliseconds), and returns the change. It has at most
 // room notices; other due notices wait. Look does not change s.
 func (s *State) Look(limits Limits, now int64, found []Notice, room int) Change {
-	d := &desk{State: s, Limits: limits, now: now, since: s.Since, room: room,
+	l := &look{State: s, Limits: limits, now: now, since: s.Since, room: room,
 		change: Change{Entries: make(map[string]*Entry), Ended: make(map[string]int64), Next: math.MaxInt64}}
 	if s.Since == 0 {
-		d.since, d.change.Since = now, now
+		l.since, l.change.Since = now, now
 	}
 	if limits.Quiet != nil {
-		d.quiet = limits.Quiet(now)
+		l.quiet = limits.Quiet(now)
 	}
 	present := make(map[string]bool, len(found))
 	for _, n := range found {
@@ -85,13 +85,13 @@ func (s *State) Look(limits Limits, now int64, found []Notice, room int) Change 
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Entries)) {
 		if e := s.Entries[key]; !present[key] {
-			d.absent(key, e)
+			l.absent(key, e)
 		}
 	}
 	for _, n := range byTime(found) {
-		d.present(n)
+		l.present(n)
 	}
-	return d.change
+	return l.change
 }
 
 // byTime returns the notices in the order of the beginnings of their subjects, or of the ends if they have ended.
@@ -103,8 +103,8 @@ func byTime(found []Notice) []Notice {
 	return sorted
 }
 
-// desk is one look.
-type desk struct {
+// look is one comparison of a State with the notices present.
+type look struct {
 	*State
 	Limits
 	now    int64
@@ -115,34 +115,34 @@ type desk struct {
 }
 
 // lookAgain asks for another look at the instant at.
-func (d *desk) lookAgain(at int64) { d.change.Next = min(d.change.Next, at) }
+func (l *look) lookAgain(at int64) { l.change.Next = min(l.change.Next, at) }
 
 // full reports whether there is no room for another notice. If so, it asks for another look.
-func (d *desk) full() bool {
-	if len(d.change.Notices) < d.room {
+func (l *look) full() bool {
+	if len(l.change.Notices) < l.room {
 		return false
 	}
-	d.change.Held = true
-	d.lookAgain(d.now + 1000)
+	l.change.Held = true
+	l.lookAgain(l.now + 1000)
 	return true
 }
 
 // absent handles an entry whose key is not found any more.
-func (d *desk) absent(key string, e Entry) {
+func (l *look) absent(key string, e Entry) {
 	if e.Last == nil {
-		d.change.Entries[key] = nil
+		l.change.Entries[key] = nil
 		return
 	}
 	if e.Gone == 0 {
-		e.Gone = d.now
-		d.change.Entries[key] = &e
+		e.Gone = l.now
+		l.change.Entries[key] = &e
 	}
-	due := max(e.Gone+d.ResolveAfter, d.quiet)
-	if d.now < due {
-		d.lookAgain(due)
+	due := max(e.Gone+l.ResolveAfter, l.quiet)
+	if l.now < due {
+		l.lookAgain(due)
 		return
 	}
-	if d.full() {
+	if l.full() {
 		return
 	}
 	n := *e.Last
@@ -156,14 +156,14 @@ func (d *desk) absent(key string, e Entry) {
 		n.Revision = n.Revision.forgotten()
 		n.Sentence = n.Revision.Worst().Sentence
 	}
-	d.notify(Resolved, n, e)
-	d.change.Entries[key] = nil
+	l.notify(Resolved, n, e)
+	l.change.Entries[key] = nil
 }
 
-func (d *desk) present(n Notice) {
-	e, known := d.Entries[n.Key]
+func (l *look) present(n Notice) {
+	e, known := l.Entries[n.Key]
 	if n.Until != 0 {
-		d.ended(n, e, known)
+		l.ended(n, e, known)
 		return
 	}
 	if n.Late && !known {
@@ -171,30 +171,30 @@ func (d *desk) present(n Notice) {
 	}
 	changed := !known || e.Gone != 0
 	if !known {
-		e = Entry{First: d.now}
+		e = Entry{First: l.now}
 	}
 	e.Gone = 0
-	phase, due, rises, ignored := Opened, e.First+d.After, true, !n.Severity.AtLeast(d.Severity)
+	phase, due, rises, ignored := Opened, e.First+l.After, true, !n.Severity.AtLeast(l.Severity)
 	if last := e.Last; last != nil {
-		phase, due, ignored = Updated, e.Sent+d.UpdateEvery, n.same(last)
+		phase, due, ignored = Updated, e.Sent+l.UpdateEvery, n.same(last)
 		if rises = n.Severity != last.Severity && n.Severity.AtLeast(last.Severity); rises {
-			due = d.now
+			due = l.now
 		}
 	}
-	if !(d.Wake && rises && n.Severity == Critical) {
-		due = max(due, d.quiet)
+	if !(l.Wake && rises && n.Severity == Critical) {
+		due = max(due, l.quiet)
 	}
 	switch {
 	case ignored:
-	case d.now < due:
-		d.lookAgain(due)
-	case d.full():
+	case l.now < due:
+		l.lookAgain(due)
+	case l.full():
 	default:
-		d.notify(phase, n, e)
+		l.notify(phase, n, e)
 		return
 	}
 	if changed {
-		d.change.Entries[n.Key] = &e
+		l.change.Entries[n.Key] = &e
 	}
 }
 
@@ -206,37 +206,37 @@ func revisionsOf(flow string) string { return "revision/" + flow }
 const maxAhead = 3_600_000
 
 // ended handles a rollout or a revision that has ended. It does not wait for After or ResolveAfter.
-func (d *desk) ended(n Notice, e Entry, known bool) {
+func (l *look) ended(n Notice, e Entry, known bool) {
 	key := n.Flows[0]
 	if n.Kind == KindRevision {
 		key = revisionsOf(key)
 	}
-	done, any := d.Ended[key]
+	done, any := l.Ended[key]
 	switch {
 	case known:
-	case n.Late, n.Until > d.now+maxAhead, any && n.Until <= done, !any && n.Until < d.since:
+	case n.Late, n.Until > l.now+maxAhead, any && n.Until <= done, !any && n.Until < l.since:
 		return
 	}
-	if d.quiet > d.now {
-		d.lookAgain(d.quiet)
+	if l.quiet > l.now {
+		l.lookAgain(l.quiet)
 		return
 	}
-	wanted := e.Last != nil || n.Severity.AtLeast(d.Severity)
-	if wanted && d.full() || d.change.Held { // State.Ended must not pass an earlier end that waits for room
+	wanted := e.Last != nil || n.Severity.AtLeast(l.Severity)
+	if wanted && l.full() || l.change.Held { // State.Ended must not pass an earlier end that waits for room
 		return
 	}
-	d.change.Ended[key] = max(done, d.change.Ended[key], min(n.Until, d.now+maxAhead))
+	l.change.Ended[key] = max(done, l.change.Ended[key], min(n.Until, l.now+maxAhead))
 	if wanted {
-		d.notify(Resolved, n, e)
+		l.notify(Resolved, n, e)
 	}
 	if wanted || known {
-		d.change.Entries[n.Key] = nil
+		l.change.Entries[n.Key] = nil
 	}
 }
 
 // notify adds a notice to the change, and stores it in the entry of its key.
-func (d *desk) notify(phase Phase, n Notice, e Entry) {
-	n.Phase, n.At, n.N = phase, d.now, 1
+func (l *look) notify(phase Phase, n Notice, e Entry) {
+	n.Phase, n.At, n.N = phase, l.now, 1
 	n.Episode = n.Key + "@" + strconv.FormatInt(cmp.Or(e.First, n.Since), 10)
 	if e.Last != nil {
 		n.N = e.Last.N + 1
@@ -247,15 +247,15 @@ func (d *desk) notify(phase Phase, n Notice, e Entry) {
 	if n.Since == 0 {
 		n.Since = e.First
 	}
-	n.Since = min(n.Since, d.now) // the clock of a cluster may be ahead
-	n.Link = n.link(d.Page, d.now)
-	d.change.Notices = append(d.change.Notices, n)
+	n.Since = min(n.Since, l.now) // the clock of a cluster may be ahead
+	n.Link = n.link(l.Page, l.now)
+	l.change.Notices = append(l.change.Notices, n)
 	kept := n
 	if kept.Rollout != nil { // the members are not compared
 		r := *kept.Rollout
 		r.Members = nil
 		kept.Rollout = &r
 	}
-	e.Last, e.Sent, e.Gone = &kept, d.now, 0
-	d.change.Entries[n.Key] = &e
+	e.Last, e.Sent, e.Gone = &kept, l.now, 0
+	l.change.Entries[n.Key] = &e
 }

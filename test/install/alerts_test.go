@@ -144,14 +144,15 @@ func TestRelay_IsScraped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	rendered := objects(t, files)
 	all := make(map[string]object) // by kind and component
-	for _, o := range objects(t, files) {
+	for _, o := range rendered {
 		all[o.Kind+"/"+o.Metadata.Labels["app.kubernetes.io/component"]] = o
 	}
 	service, pod := all["Service/relay"], at(all["Deployment/relay"].Spec, "template")
 	for _, component := range []string{"relay", "server"} {
 		selected := 0
-		for _, o := range all {
+		for _, o := range rendered {
 			if o.Kind == "Service" && covers(o.Metadata.Labels, at(all["ServiceMonitor/"+component].Spec, "selector.matchLabels")) {
 				selected++
 			}

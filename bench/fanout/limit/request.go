@@ -87,7 +87,8 @@ func (t *thread) request(c *conn, b []byte) (used int, ok bool) {
 func contentLength(head []byte) (int, error) {
 	for line := range bytes.SplitSeq(head, []byte("\r\n")) {
 		if name, value, ok := bytes.Cut(line, []byte(":")); ok && bytes.EqualFold(name, []byte("Content-Length")) {
-			return strconv.Atoi(string(bytes.TrimSpace(value)))
+			n, err := strconv.ParseUint(string(bytes.TrimSpace(value)), 10, 31)
+			return int(n), err
 		}
 	}
 	return 0, fmt.Errorf("no Content-Length")

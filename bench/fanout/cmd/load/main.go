@@ -26,6 +26,7 @@ func run() error {
 	flag.StringVar(&server.Flow, "flow", "bench", "flow to post to and to read")
 	flag.IntVar(&server.PID, "pid", 0, "process id of the server, for its CPU time and memory; 0: not measured")
 	flag.StringVar((*string)(&s.Kind), "kind", string(load.Fanout), "fanout, idle or replay")
+	flag.IntVar(&s.Flows, "flows", 0, "flows that get the messages of a fanout in turn, and that each reader follows; 0: one flow, followed alone")
 	flag.IntVar(&s.Readers, "readers", 100, "readers")
 	flag.IntVar(&s.Stalled, "stalled", 0, "additional readers that read nothing")
 	flag.IntVar(&s.Publishers, "publishers", 1, "keep-alive connections that post")

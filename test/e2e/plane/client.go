@@ -224,5 +224,8 @@ func (c *Client) Token(ctx context.Context, namespace, account, boundTo string) 
 	}
 	status, _ := answer["status"].(Object)
 	token, _ := status["token"].(string)
+	if token == "" {
+		return "", fmt.Errorf("create a token for %s/%s: the answer has none", namespace, account)
+	}
 	return token, nil
 }

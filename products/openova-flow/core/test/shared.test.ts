@@ -233,6 +233,19 @@ describe("connectShared", () => {
     expect(shown(other)).toBe("a");
   });
 
+  it.each([["connecting", {}], ["reconnecting", { attempt: 1, nextAttemptAt: 30_000, reason: "" }]])("connects directly if a worker that is %s stops answering", async (kind, rest) => {
+    const [mine, its] = ports();
+    const own = tab(() => mine);
+    const { nextAttemptAt: wait = 0 } = rest;
+    its.postMessage({ from: "hub", state: { kind, since: clock.time, ...rest, nextAttemptAt: clock.time + wait } });
+    await settle();
+    await clock.advance(wait + 119_999);
+    expect(own.connection.via).toBe("shared-worker");
+    await clock.advance(1);
+    expect(own.connection.via).toBe("own");
+    own.connection.close();
+  });
+
   it("keeps using the worker while its connection is down for long", async () => {
     const { sharedWorker } = worker();
     server.requests.length = 0;

@@ -17,6 +17,8 @@ export interface SharedConnection extends Omit<Connection, "lastEventId"> {
 
 /** Time without a message after which the worker counts as dead. It passes on what the server sends: after 15 s without a frame, a heartbeat. */
 const SILENCE_MS = 45_000;
+/** The same while the worker has no connection, from its next attempt on: that fails after 40 s without a byte, and a first snapshot may be slow. */
+const DOWN_SILENCE_MS = 120_000;
 /** The same for the first message: a worker that fails to start sends nothing, not even an error. */
 const FIRST_MESSAGE_MS = 5_000;
 /** Delay before a script that failed to load is imported again. A browser that caches failed imports does not request it again. */
@@ -104,7 +106,7 @@ class Shared implements SharedConnection {
     if (this.#state.kind === "closed") return;
     if (sse === null) {
       const { since } = this.#state;
-      this.#set({ kind: "reconnecting", since, attempt: 1, nextAttemptAt: this.#now() + RELOAD_MS, reason: "cannot load a script of the page" });
+      this.#set({ kind: "reconnecting", since, attempt: 1, nextAttemptAt: this.#now() + RELOAD_MS, reason: "cannot load a script of the page; reload the page if the server was updated" });
       this.#cancelSilence = this.#timers.after(RELOAD_MS, () => void this.#connect());
       return;
     }
@@ -133,9 +135,8 @@ class Shared implements SharedConnection {
     if (message?.from !== "hub" || (message.to !== undefined && message.to !== this.#tab)) return;
     if (this.#via === "own" || this.#state.kind === "closed") return;
     const { state, event } = message;
-    // A worker without a connection to the server may have nothing to send for minutes.
     if (state === undefined || state.kind === "live") this.#expectMessage(SILENCE_MS);
-    else this.#cancelSilence?.();
+    else this.#expectMessage(DOWN_SILENCE_MS + ("nextAttemptAt" in state ? Math.max(0, state.nextAttemptAt - this.#now()) : 0));
     if (state !== undefined) this.#set(state);
     if (event !== undefined) this.#options.onEvent(event);
   }

@@ -62,7 +62,7 @@ export class Viewport {
 
   /** The first view of a flow that is too small to read as a whole: of a broken node, else of a working one, else of the first region. */
   #openingView(scene: Scene, scale: number): Camera | undefined {
-    const i = [BROKEN, WORKING].map((s) => scene.state.indexOf(s)).find((at) => at >= 0) ?? -1;
+    const i = [BROKEN, WORKING].map((s) => scene.state.indexOf(s)).find((at) => at >= 0 && at < scene.count) ?? -1;
     const region = scene.regions[i < 0 ? 0 : scene.region[i]!] ?? scene.bounds;
     return openingView(scale, region, i < 0 ? undefined : scene.rect(i), this.#renderer.size, this.#room(16), [nodeScale, compactScale]);
   }

@@ -1,7 +1,6 @@
 import type { Rect } from "../geometry/camera.js";
-import { nodeBox } from "./nodes.js";
+import { nodeBox, stateName } from "./nodes.js";
 import { font, snap, type Pen } from "./pen.js";
-import { stateName } from "./nodes.js";
 import { screenRect, type View } from "../view/view.js";
 
 export interface Pointed {

@@ -208,7 +208,8 @@ export class FleetModel {
   #tick(): void {
     if (document.visibilityState !== "visible") return;
     this.now = this.#store.now();
-    for (const [id, w] of this.#watched) if (!w.isCalm && this.now - w.computedAt > RECOMPUTE_MS) this.#dirty.add(id);
+    const now = this.lostAt ?? this.now;
+    for (const [id, w] of this.#watched) if (w.graph !== null && !w.isCalm && now - w.computedAt > RECOMPUTE_MS) this.#dirty.add(id);
     if (this.#dirty.size > 0) this.#refresh.schedule();
     void this.#loadRollouts();
   }

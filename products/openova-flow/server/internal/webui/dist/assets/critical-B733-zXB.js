@@ -1,0 +1,1 @@
+export{t as criticalPath}from"./critical-CC5axjv3.js";

@@ -13,8 +13,8 @@ type Ask struct {
 	Region   string // empty: all regions
 	Revision string // empty: any; see revision.ParseName
 
-	// Kustomizations and Releases limit the question to these objects, to what these Kustomizations apply and, with a Revision, to the
-	// sources and Kustomizations that they come from. Both empty: everything.
+	// Kustomizations and Releases limit the question to these objects, to what these Kustomizations apply and, with a Revision that is not a chart version,
+	// to their sources and to the Kustomizations that apply these Releases. Both empty: everything.
 	Kustomizations []Name
 	Releases       []Release
 
@@ -60,6 +60,13 @@ func ParseRelease(text string) (Release, error) {
 
 // Validate returns an error for a question that can't be answered.
 func (a *Ask) Validate() error {
+	for i, r := range a.Releases {
+		for _, other := range a.Releases[:i] {
+			if r.Name == other.Name && r.Version != other.Version {
+				return fmt.Errorf("release %s is given with version %.200q and with version %.200q; give it once", r.Name, other.Version, r.Version)
+			}
+		}
+	}
 	if a.Revision == "" {
 		return nil
 	}

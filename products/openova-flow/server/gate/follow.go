@@ -42,16 +42,16 @@ func (e noResponse) Unwrap() []error { return []error{e.error, ErrNoResponse} }
 
 // Follower looks at a flow of a server until an answer is conclusive. It is not safe for concurrent use.
 type Follower struct {
-	URL    string // base URL of the server, without a slash at the end
-	Flow   string // id of the flow
-	Client *http.Client
+	URL    string       // base URL of the server, without a slash at the end
+	Flow   string       // id of the flow
+	Client *http.Client // nil: a client that limits each request to 30 s
 	// Token returns the bearer token for a request; nil: no token.
 	Token func() (string, error)
 	// Settle is how long a result, passed or failed, must stay the same; ExactSettle may shorten it, and a final failure need not settle. Poll is the time
 	// between two looks, DefaultPoll if 0.
 	Settle, Poll time.Duration
-	// OnAnswer, if not nil, is called after a look, unless that fails because the context has ended. It gets the last answer, which it must not change,
-	// and the error if the look failed.
+	// OnAnswer, if not nil, is called after each look, except one that fails after the context has ended. It gets the last answer, perhaps nil, which it must
+	// not change, and the error if the look failed.
 	OnAnswer func(*Answer, error)
 
 	etag  string

@@ -42,6 +42,14 @@ func Read(m *flow.Message) *State {
 	return s
 }
 
+// appliedBy returns what applied an object; nil if that is unknown or in another region: no region may affect the gate of another one.
+func (s *State) appliedBy(f *facts) *facts {
+	if by := s.facts[f.AppliedBy]; by != nil && by.node.Region == f.node.Region {
+		return by
+	}
+	return nil
+}
+
 // Graph returns the graph of the snapshot.
 func (s *State) Graph() *insight.Graph { return s.graph }
 
@@ -58,7 +66,7 @@ const maxObserve = 11 * 60_000
 type Gate struct {
 	ask     Ask
 	want    revision.Name
-	commit  string // full hash of the commit in the question; empty without Ask.Repository, or if that cannot resolve a name or abbreviation
+	commit  string // full hash of the commit in the question; empty if unknown
 	sources map[string]*sourceHistory
 	changes map[change]int64 // when a change that its controller has not observed was first seen
 	state   *State           // of the last look
@@ -272,7 +280,7 @@ func (d *decision) lookAtSources() {
 			having = append(having, d.source(id))
 		}
 	}
-	if len(having) == 0 { // no source has the revision: any may get it
+	if len(having) == 0 { // any source may get the revision
 		d.required = candidates
 		return
 	}
@@ -300,14 +308,13 @@ func sameName(a, b revision.Source) bool {
 	return a.Kind == b.Kind && a.Namespace == b.Namespace && a.Name == b.Name
 }
 
-// applier returns the object itself if it is a Kustomization in the question; for a release in the question, the Kustomization that applied it, if known;
-// else nil.
+// applier returns the object itself if it is a Kustomization in the question; for a release in the question, what applied it, if known; else nil.
 func (d *decision) applier(f *facts) *facts {
 	switch {
 	case slices.ContainsFunc(d.ask.Kustomizations, func(n Name) bool { return f.is(kindKustomization, n) }):
 		return f
 	case d.isAsked(f):
-		return d.state.facts[f.AppliedBy]
+		return d.state.appliedBy(f)
 	}
 	return nil
 }
@@ -317,7 +324,7 @@ func (d *decision) isAsked(f *facts) bool {
 	return slices.ContainsFunc(d.ask.Releases, func(r Release) bool { return f.is(kindRelease, r.Name) })
 }
 
-// hidden reports whether a stale region may have objects that count and that the snapshot does not contain.
+// hidden reports whether all objects of a stale region count, so that some may count that the snapshot does not contain.
 func (d *decision) hidden() bool {
 	if d.ask.Revision != "" || len(d.ask.Kustomizations)+len(d.ask.Releases) > 0 {
 		return false
@@ -416,9 +423,9 @@ func (d *decision) order(text, origin string) order {
 // choose finds the objects that count, and those of the question that are missing.
 func (d *decision) choose() {
 	d.scope = make(map[string]bool)
-	applied := make(map[string][]string) // ids of applied objects, by id of the Kustomization that applied them
+	applied := make(map[string][]string) // ids of applied objects, by id of what applied them
 	for id, f := range d.state.facts {
-		if f.AppliedBy != "" {
+		if d.state.appliedBy(f) != nil {
 			applied[f.AppliedBy] = append(applied[f.AppliedBy], id)
 		}
 	}
@@ -460,7 +467,7 @@ func (d *decision) choose() {
 	for _, r := range d.ask.Releases {
 		find(kindRelease, r.Name, func(id string, f *facts) {
 			d.scope[id] = true
-			if k := d.state.facts[f.AppliedBy]; k != nil && d.ask.Revision != "" && !d.byVersion() {
+			if d.state.appliedBy(f) != nil && d.ask.Revision != "" && !d.byVersion() {
 				d.scope[f.AppliedBy] = true // its spec comes from that Kustomization
 			}
 		})

@@ -183,7 +183,6 @@ const (
 	pending = insight.Pending
 )
 
-// Everything is ready when the gate starts, and Flux fetches the push only later.
 func TestGate_PushIsFetchedLate(t *testing.T) {
 	w := watch(t, gate.Ask{Revision: commit("a")})
 	for _, source := range []string{before, a} {
@@ -253,7 +252,7 @@ func TestGate_ControllerIsDead(t *testing.T) {
 
 	watch(t, gate.Ask{Revision: a}).want(passed, region("one", a, at(a, a, ready), units{"web": generation(5, 4, ready)})) // no failure before
 
-	// These judgements are about the change.
+	// A judgement about the change, or one with a missing need, does not wait for the controller.
 	for _, judgement := range []string{strings.Replace(givenUp, `"problem"`, `"marks":["not-observed"],"problem"`, 1), `"state":"waiting","since":1,"needs":["one/shop/gone"]`} {
 		watch(t, gate.Ask{Revision: a}).want(failing, region("one", a, at(a, a, ready), units{"web": generation(5, 4, judgement)}))
 	}
@@ -369,7 +368,7 @@ func TestGate_FailsAfterSince(t *testing.T) {
 	}
 }
 
-// Before a run has begun, only what has failed since the given time is a failure.
+// Before a run has begun, a failure from before the given time does not count.
 func TestGate_OldFailures(t *testing.T) {
 	const old, recent = 999_999_999_999, 1_000_000_000_000
 	suspended := func(since int64) cluster {
@@ -396,9 +395,9 @@ func TestGate_OldFailures(t *testing.T) {
 	}{
 		{"suspended before", pending, suspended(old)},
 		{"suspended since", failing, suspended(recent)},
-		{"a source fails", pending, source(old)},
-		{"a source fails since", failing, source(recent)},
-		{"failed and blocks another one", pending, both(old, old)},
+		{"a source failed before", pending, source(old)},
+		{"a source failed since", failing, source(recent)},
+		{"failed before, and blocks another one", pending, both(old, old)},
 		{"failed since, and blocks another one", failing, both(old, recent)},
 		{"a run has begun", failing, both(recent, old)},
 		{"two failed before", pending, two(old, old)},
@@ -675,7 +674,7 @@ func TestGate_ChartVersions(t *testing.T) {
 		}
 	}
 
-	// With a Kustomization in the question it is the tag of its source.
+	// With a Kustomization in the question, the revision is the tag of its source.
 	v1 := written("v1", "a")
 	tag := is("1.0.0", "1.0.0", ready)
 	tag.ref, tag.source, tag.kustomization = "tag v1", v1, units{"apps": at(v1, v1, ready)}
@@ -757,7 +756,7 @@ func TestRevision_Syntax(t *testing.T) {
 	}
 }
 
-// A source of another region has to get the revision unless it is known to follow something else.
+// A source of another region has to get the revision if its kind, URL and reference are the same; where a URL is unknown, if kind, namespace and name are.
 func TestGate_SameSourceOfAnotherRegion(t *testing.T) {
 	for _, tt := range []struct {
 		name, one string
@@ -830,7 +829,7 @@ func TestGate_AnswerFields(t *testing.T) {
 
 func TestGate_MissingObjectsAreListedOnce(t *testing.T) {
 	gone := gate.Name{Namespace: "shop", Name: "gone"}
-	ask := gate.Ask{Releases: []gate.Release{{Name: gone, Version: "1"}, {Name: gone, Version: "2"}}, Kustomizations: []gate.Name{gone, gone}}
+	ask := gate.Ask{Releases: []gate.Release{{Name: gone, Version: "1"}, {Name: gone, Version: "1"}}, Kustomizations: []gate.Name{gone, gone}}
 	if got := watch(t, ask).want(pending).Missing; !slices.Equal(got, []string{"Kustomization shop/gone", "HelmRelease shop/gone"}) {
 		t.Errorf("missing: %q", got)
 	}
@@ -901,7 +900,7 @@ func TestGate_OtherObjectsDoNotCount(t *testing.T) {
 	w.want(failing, blocked)
 }
 
-// A region claims that a failed release of another region contains a release of its own.
+// A region sends a contains edge from a release of its own to a failed release of another region, which would make that a container.
 func TestGate_ContainsOfAnotherRegionHidesNoRelease(t *testing.T) {
 	node := func(id, region, status string) flow.Node {
 		return flow.Node{ID: id, FlowID: "F", Label: id, Status: status, Region: region}
@@ -923,6 +922,41 @@ func TestGate_ContainsOfAnotherRegionHidesNoRelease(t *testing.T) {
 		got := gate.New(gate.Ask{Region: tt.region}).Look(gate.Look{State: gate.Read(snapshot(tt.parent)), At: 1000})
 		if got.Total != tt.total || got.Done != tt.done || got.Failed != tt.failed {
 			t.Errorf("region %q, %s contains fsn1/a: %s", tt.region, tt.parent, got.Line())
+		}
+	}
+}
+
+// A region writes that a Kustomization of another region applies a release of its own.
+func TestGate_AppliedByAnotherRegionDoesNotCount(t *testing.T) {
+	foreign := func(appliedBy string) cluster {
+		return cluster{name: "two", url: unseen, release: units{"web": {`,"appliedBy":"` + appliedBy + `"`, givenUp, ""}}}
+	}
+	one, apps := region("one", a, at(a, a, ready), nil), "one/Kustomization/flux-system/apps"
+	for _, ask := range []gate.Ask{{Revision: a}, {Revision: a, Region: "one"}, {Region: "one", Kustomizations: []gate.Name{{Namespace: "flux-system", Name: "apps"}}}} {
+		if got := watch(t, ask).want(passed, one, foreign(apps)); got.Total != 1 {
+			t.Errorf("%+v: %s", ask, got.Line())
+		}
+	}
+	late := region("one", before, at(before, before, ready), nil)
+	web := gate.Ask{Revision: a, Region: "two", Releases: []gate.Release{{Name: gate.Name{Namespace: "shop", Name: "web"}}}}
+	if got := watch(t, web).answer(nil, late, foreign(apps)); got.Total != 1 || len(got.Sources) != 0 {
+		t.Errorf("%s, sources %+v", got.Line(), got.Sources)
+	}
+}
+
+func TestAsk_ValidateRejectsTwoVersionsOfARelease(t *testing.T) {
+	web, db := gate.Name{Namespace: "shop", Name: "web"}, gate.Name{Namespace: "shop", Name: "db"}
+	for _, tt := range []struct {
+		releases []gate.Release
+		valid    bool
+	}{
+		{[]gate.Release{{web, "1.0.0"}, {web, "1.1.0"}}, false},
+		{[]gate.Release{{web, ""}, {db, ""}, {web, "1.1.0"}}, false},
+		{[]gate.Release{{web, "1.0.0"}, {db, "1.1.0"}, {web, "1.0.0"}}, true},
+	} {
+		ask := gate.Ask{Releases: tt.releases}
+		if err := ask.Validate(); (err == nil) != tt.valid {
+			t.Errorf("%v: %v", tt.releases, err)
 		}
 	}
 }

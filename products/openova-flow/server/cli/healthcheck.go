@@ -36,7 +36,7 @@ func (p Program) healthcheck(ctx context.Context, args []string, getenv func(str
 	if err != nil {
 		return err
 	}
-	// The certificate names the public host, not loopback. No secret is sent.
+	// The certificate names the public host, not this address. No secret is sent.
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	resp, err := client.Do(req)
 	if err != nil {

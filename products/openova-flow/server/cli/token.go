@@ -12,8 +12,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// token runs the command `token new`, which creates a token. It prints two lines to stdout: the token, which is stored nowhere, and its entry for the
-// tokens file, which has only the hash.
+// token runs the command `token new`. It prints two lines to stdout: a new token, which is stored nowhere, and its entry for the tokens file, which has the
+// token's hash.
 func token(args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 || args[0] != "new" {
 		return errors.New("token has one command: token new")
@@ -35,6 +35,11 @@ func token(args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("unexpected argument %s", terminal.Argument(fs.Arg(0)))
 	}
 	e.Scopes, e.Flows, e.Regions = split(*scopes), split(*flows), split(*regions)
+	limited := false
+	fs.Visit(func(f *flag.Flag) { limited = limited || f.Name == "regions" })
+	if limited && e.Regions == nil { // an unset variable must not allow all regions
+		return errors.New("token new: --regions is empty; list regions, or leave the flag out for all")
+	}
 	if err := e.Validate(); err != nil {
 		return fmt.Errorf("token new: %w", err)
 	}

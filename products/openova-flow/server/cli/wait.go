@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"time"
@@ -30,7 +31,7 @@ const (
 	waitInterrupted = ExitCode(130)
 )
 
-// recordTimeout limits how long wait fetches the recording for a report, after it has its answer. An interrupted wait fetches none.
+// recordTimeout limits how long wait fetches the recording for a report, after it has its answer.
 const recordTimeout = 30 * time.Second
 
 // waiting has the flags of wait.
@@ -49,7 +50,7 @@ type report struct {
 	write func(a *gate.Answer, w io.Writer, flowID string) error
 }
 
-// wait runs the command wait: it blocks until the requested state is reached, has failed, or the time is up.
+// wait runs the command wait: it blocks until the requested state is reached or has failed, the time is up, or ctx ends.
 func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var w waiting
 	fs := flag.NewFlagSet("wait", flag.ContinueOnError)
@@ -72,9 +73,9 @@ func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		w.ask.Releases = append(w.ask.Releases, r)
 		return err
 	})
-	since := fs.String("since", "", "a `time` (RFC 3339, or now): wait for a run that begins then or later; not needed with a revision or version")
+	since := fs.String("since", "", "a `time` (RFC 3339, or now): wait for a run that begins then or later; not needed with a revision, or with a version for each object")
 	fs.DurationVar(&w.timeout, "timeout", 30*time.Minute, "how long to wait")
-	fs.DurationVar(&w.follower.Settle, "settle", gate.DefaultSettle, "how long a result must not change; at most 1s for a success with --revision or a version")
+	fs.DurationVar(&w.follower.Settle, "settle", gate.DefaultSettle, "how long a result must not change; at most 1s for a success with --revision, or with a version for each object")
 	tokenFile := fs.String("token-file", "", "`file` with a bearer token")
 	fs.StringVar(&w.output, "output", "text", "text, or json: one object at the end, and progress on stderr")
 	junit := fs.String("junit", "", "`file` for a JUnit report")
@@ -86,7 +87,7 @@ func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		return waitMisused
 	}
-	err := w.validate(*since, *repo)
+	err := w.validate(*since, *repo, stderr)
 	if fs.NArg() > 0 {
 		err = fmt.Errorf("unexpected argument %s; every argument of wait is a flag", terminal.Argument(fs.Arg(0)))
 	}
@@ -115,7 +116,7 @@ func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 // validate checks the flags, and completes the question with since and the Git repository.
-func (w *waiting) validate(since, repo string) error {
+func (w *waiting) validate(since, repo string, stderr io.Writer) error {
 	u, err := url.Parse(w.follower.URL)
 	switch {
 	case terminal.Secret(w.follower.URL):
@@ -146,10 +147,13 @@ func (w *waiting) validate(since, repo string) error {
 		return nil
 	}
 	w.ask.Repository, err = gate.OpenRepository(cmp.Or(repo, "."))
-	if repo == "" {
-		return nil // the working directory need not be in a repository; without one, git cannot say which commits are later
+	switch {
+	case err == nil || repo != "":
+		return err
+	case !errors.Is(err, gate.ErrNoRepository) && !errors.Is(err, exec.ErrNotFound):
+		terminal.PrintError(stderr, "wait", fmt.Errorf("%w; going on without it, so a later commit may not count", err))
 	}
-	return err
+	return nil // the working directory need not be in a repository; without one, git cannot say which commits are later
 }
 
 // open opens or creates the file of a report, if path is set.
@@ -222,18 +226,23 @@ func (w *waiting) report(a *gate.Answer, exit ExitCode, stdout io.Writer) error 
 	return errors.Join(failures...)
 }
 
-// writePage writes the report as a page. If the server does not send the recording, the page says why, without the server's address.
+// writePage writes the report as a page. Without a recording, the page says why, but not the server's address.
 func (w *waiting) writePage(ctx context.Context, a *gate.Answer, exit ExitCode, began time.Time) error {
 	if w.page == nil {
 		return nil
 	}
 	c := reportpage.Content{Flow: w.follower.Flow, Exit: int(exit), Began: began.UnixMilli(), Ended: time.Now().UnixMilli(), Region: w.ask.Region, Line: a.Line(), Answer: a}
-	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	limited, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
 	var err error
-	if c.Recording, err = w.follower.Record(ctx, 0); errors.Is(err, gate.ErrNoResponse) {
+	c.Recording, err = w.follower.Record(limited, 0)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		c.NoRecord = "the wait was interrupted"
+	case errors.Is(err, gate.ErrNoResponse):
 		c.NoRecord = "the server did not respond"
-	} else if err != nil {
+	default:
 		c.NoRecord = terminal.Text(err.Error(), 1<<10)
 	}
 	return errors.Join(reportpage.Write(w.page, c), w.page.Close())
@@ -276,8 +285,8 @@ func (p *progress) show(a *gate.Answer, err error) {
 	p.hint(a)
 }
 
-// hint prints the commands that make the sources without the revision fetch it now, once for each set of such sources. Where a line is updated in place it
-// prints nothing.
+// hint prints a hint for each source without the revision, again when these sources or their revisions change. Where a line is updated in place it prints
+// nothing.
 func (p *progress) hint(a *gate.Answer) {
 	var lines []string
 	key := ""

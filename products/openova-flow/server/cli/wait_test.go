@@ -1,8 +1,12 @@
 package cli
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -21,5 +25,37 @@ func TestWait_JSONWithoutAnswerHasEmptyLists(t *testing.T) {
 		if got := string(answer[list]); got != "[]" {
 			t.Errorf("%s is %s, want []", list, got)
 		}
+	}
+}
+
+func TestWait_ReportOfAnInterruptedWait(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	report := filepath.Join(t.TempDir(), "report.html")
+	if err := (Program{}).Run(ctx, []string{"wait", "--url=http://127.0.0.1:1", "--flow=F", "--report=" + report}, env(), io.Discard, io.Discard); err != waitInterrupted {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(report)
+	if want := []byte(`"noRecord":"the wait was interrupted"`); err != nil || !bytes.Contains(text, want) {
+		t.Errorf("%v, or no %s", err, want)
+	}
+}
+
+func TestWait_PrintsWhyTheRepositoryIsNotUsed(t *testing.T) {
+	for content, want := range map[string]int{"": 0, "not a repository": 1} {
+		dir := t.TempDir()
+		if content != "" {
+			if err := os.WriteFile(filepath.Join(dir, ".git"), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Chdir(dir)
+		ctx, interrupt := context.WithCancel(t.Context())
+		interrupt()
+		var errs strings.Builder
+		if err := (Program{}).Run(ctx, []string{"wait", "--url=http://127.0.0.1:1", "--flow=F", "--revision=v1"}, env(), io.Discard, &errs); err != waitInterrupted {
+			t.Error(err)
+		}
+		checkPrinted(t, errs.String(), want, "wait: open the Git repository of .: ")
 	}
 }

@@ -67,6 +67,8 @@ func TestToken_NewIsValidInTheFile(t *testing.T) {
 		{[]string{"new", "--scopes="}, "scopes"},
 		{[]string{"new", "--flows=a b"}, "flows[0]"},
 		{[]string{"new", "--regions=fsn1"}, "needs the scope ingest"},
+		{[]string{"new", "--scopes=ingest", "--regions="}, "--regions"},
+		{[]string{"new", "--scopes=ingest", "--regions= ,"}, "--regions"},
 		{[]string{"new", "--name=a b"}, "name"},
 		{[]string{"new", "x"}, `unexpected argument "x"`},
 	} {

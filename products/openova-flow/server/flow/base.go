@@ -1,7 +1,7 @@
 package flow
 
 // Base is the state before the messages of a ring. Apply folds each message that leaves the ring. Most messages put one node, which a later message puts
-// again. A Base keeps the text of the last one, and decodes none of them. Collect and Bytes may run at the same time; Apply may not run beside anything.
+// again: of these, a Base keeps only the text of the last one. Collect and Bytes may run at the same time; Apply must run alone.
 type Base struct {
 	state  *State             // without the nodes in single
 	single map[string]*[]byte // by node id, the text of the message, if it put this node alone

@@ -56,7 +56,6 @@ func TestBase_BytesFollowContent(t *testing.T) {
 	}
 }
 
-// TestBase_ShortTextFreesALongOne: nodes that once had long texts take no more memory than Bytes says.
 func TestBase_ShortTextFreesALongOne(t *testing.T) {
 	b := flow.NewBase(flow.NewState("F", 0))
 	for i := range 64 {

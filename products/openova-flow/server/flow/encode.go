@@ -23,7 +23,7 @@ func DeleteNodes(ids ...string) *Message { return &Message{Type: TypeDeleteNodes
 // DeleteRels returns a delete-rels message. The contract requires at least one pair.
 func DeleteRels(pairs ...RelKey) *Message { return &Message{Type: TypeDeleteRels, Pairs: pairs} }
 
-// JSON returns the message on one line: its original bytes if it was decoded, otherwise its encoded fields. Do not change a
+// JSON returns the message on one line: if it was decoded, its bytes without insignificant white space, otherwise its encoded fields. Do not change a
 // decoded message, node, relationship or flow and then encode it: the change would be lost. Build a new one.
 func (m *Message) JSON() string {
 	if m.raw != "" {
@@ -62,7 +62,7 @@ func writeList[T any](b *strings.Builder, name string, list []T, text func(T) st
 	b.WriteByte(']')
 }
 
-// JSON returns the flow on one line: its original bytes if it was decoded, otherwise its encoded fields.
+// JSON returns the flow on one line, like Message.JSON.
 func (f Instance) JSON() string {
 	if f.raw != "" {
 		return f.raw
@@ -70,7 +70,7 @@ func (f Instance) JSON() string {
 	return encode(f)
 }
 
-// JSON returns the node on one line: its original bytes if it was decoded, otherwise its encoded fields.
+// JSON returns the node on one line, like Message.JSON.
 func (n Node) JSON() string {
 	if n.raw != "" {
 		return n.raw
@@ -78,8 +78,7 @@ func (n Node) JSON() string {
 	return encode(n)
 }
 
-// JSON returns the relationship on one line: its original bytes if it was decoded, otherwise its encoded
-// fields.
+// JSON returns the relationship on one line, like Message.JSON.
 func (r Relationship) JSON() string {
 	if r.raw != "" {
 		return r.raw

@@ -2,7 +2,7 @@ package flow
 
 import "testing"
 
-// TestState_RemoveNodeKeepsRelationships: a container of which only the edge is left is a leaf, until its child is put again.
+// A container whose child was removed, but not the edge, is a leaf until the child is put again.
 func TestState_RemoveNodeKeepsRelationships(t *testing.T) {
 	s := NewState("F", 0)
 	child := Node{ID: "a", FlowID: "F", Label: "a", Status: StatusFailed}

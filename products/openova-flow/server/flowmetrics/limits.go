@@ -17,8 +17,8 @@ const (
 // classOther is the class of problems that exceed maxClasses, or whose own class exceeds maxLabel.
 const classOther = "other"
 
-// Judging a flow takes time proportional to its size. Within minAge, scrapes of the same incarnation use the result again; within maxAge, while the flow has
-// not changed, although judgements change with time.
+// Judging a flow takes time proportional to its size, so scrapes of the same incarnation use a result again: within minAge always, within maxAge if the flow
+// has not changed. Without changes it is judged again too, since judgements change with time.
 const (
 	minAge = time.Second
 	maxAge = 10 * time.Second

@@ -51,7 +51,7 @@ func (w *waiter) exit(want int) {
 	}
 }
 
-// rollout returns a region: a source with its revision, a Kustomization with the applied revision and its judgement, and the judgement of a release.
+// rollout returns a message with a region: a source with its revision, a Kustomization with the applied revision and its judgement, and the judgement of a release.
 func rollout(source, applied, kustomization, release string) string {
 	return `{"type":"upsert-nodes","nodes":[` + strings.Join([]string{
 		nodeJSON("r1/GitRepository/n/s", "r1", "succeeded", fmt.Sprintf(`,"meta":{"kind":"GitRepository","auxiliary":true,"namespace":"n","url":"https://x/y","ref":"branch main","revision":%q,"judgement":{"state":"ready","gate":"pass"}}`, source)),

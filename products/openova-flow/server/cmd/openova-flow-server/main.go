@@ -1,4 +1,4 @@
-// Command openova-flow-server folds FlowMessages into flows and streams them to any number of subscribers.
+// Command openova-flow-server folds FlowMessages into flows and streams them to subscribers.
 package main
 
 import "github.com/openova-io/openova/products/openova-flow/server/cli"

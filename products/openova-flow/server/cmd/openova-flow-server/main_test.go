@@ -243,7 +243,7 @@ func (l *log) String() string {
 	return l.text.String()
 }
 
-// wait waits for a line that matches, and returns the last group of the match.
+// wait waits until the log matches, and returns the last group of the pattern, or the match if it has no groups.
 func (l *log) wait(t *testing.T, pattern string) string {
 	t.Helper()
 	re := regexp.MustCompile(pattern)
@@ -481,7 +481,7 @@ func nodeJSON(id, region, status, more string) string {
 	return fmt.Sprintf(`{"id":%q,"flowId":"F","label":%q,"status":%q,"region":%q%s}`, id, id, status, region, more)
 }
 
-// direct sends the requests of http.DefaultTransport to h for the time of a test. It uses no sockets, since fake time does not wait for these.
+// direct sends the requests of http.DefaultTransport to h for the time of a test. It uses no sockets: fake time stands still while a goroutine waits for one.
 func direct(t *testing.T, h http.Handler) {
 	before := http.DefaultTransport
 	http.DefaultTransport = answering{h}

@@ -35,7 +35,7 @@ func send(t *testing.T, url, flow string, lines ...string) *http.Response {
 	return resp
 }
 
-// release is a node of the size that the Flux adapter writes.
+// release returns a node as large as one of the Flux adapter.
 func release(flow string, i int, status string) string {
 	return fmt.Sprintf(`{"id":"fsn1/r%d","flowId":%q,"label":"bp-r%[1]d","status":%q,"family":"platform","region":"fsn1","startedAt":1795475147659,"meta":{"kind":"HelmRelease","namespace":"flux-system","name":"bp-r%[1]d","versionApplied":"1.2.%[1]d","versionWanted":"1.2.%[1]d","reason":"UpgradeSucceeded","reasonSince":1795475147659,"message":"Helm upgrade succeeded for release flux-system/bp-r%[1]d.v3 with chart bp-r%[1]d@1.2.%[1]d","waitingFor":[]}}`, i, flow, status)
 }

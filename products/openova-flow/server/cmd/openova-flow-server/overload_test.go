@@ -15,10 +15,10 @@ import (
 type answers struct {
 	t    *testing.T
 	mu   sync.Mutex
-	over map[string]int // by limit
+	over map[string]int // rejected requests, by limit
 }
 
-// take counts an answer. It must be a success, or a problem document with Retry-After if a retry may help.
+// take counts an answer that rejects a request. An answer must be a success, or a problem document with Retry-After if a retry may help.
 func (a *answers) take(what string, resp *http.Response, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

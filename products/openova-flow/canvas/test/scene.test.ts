@@ -14,6 +14,8 @@ import { EXTERNAL, MISSING, Scene, STATES } from "../src/scene/scene.js";
 import { ACROSS, CYCLIC, EDGE_TYPES, GHOSTLY, IMPLIED } from "../src/scene/edges.js";
 import { TextFitter } from "../src/look/text.js";
 import type { View } from "../src/view/view.js";
+import { Viewport } from "../src/element/viewport.js";
+import type { Renderer } from "../src/paint/renderer.js";
 import { fleet, fleetNow } from "./support/fleet.js";
 import { zoo } from "./support/zoo.js";
 
@@ -33,6 +35,22 @@ const small = (nodes: readonly Partial<FlowNode>[], edges: readonly (readonly [s
   flow: { id: "f", status: "running", startedAt: 0 },
   nodes: nodes.map((n) => ({ flowId: "f", label: n.id!, status: "succeeded", id: n.id!, ...n })),
   relationships: edges.map(([fromId, toId]) => ({ fromId, toId, type: "finish-to-start" as const })),
+});
+
+describe("Viewport", () => {
+  test("the state of a frame does not change the first view", () => {
+    const opened = ["succeeded", "failed"].map((status) => {
+      const ids = Array.from({ length: 9 }, (_, i) => `n${i}`);
+      const snapshot = small([...ids.map((id) => ({ id, region: "a" })), { id: "g", region: "b", status }, { id: "m", region: "b" }], ids.slice(1).map((id, i) => [ids[i]!, id]));
+      const scene = sceneOf(stateOf({ ...snapshot, relationships: [...snapshot.relationships, { fromId: "m", toId: "g", type: "contains" }] }));
+      expect(scene.ids[scene.count]).toBe("g");
+      let view: unknown;
+      const renderer = { scene, size: { width: 390, height: 900 }, setCamera: (camera: unknown) => void (view = camera) };
+      new Viewport(renderer as unknown as Renderer).show(scene, null);
+      return view;
+    });
+    expect(opened[1]).toEqual(opened[0]);
+  });
 });
 
 describe("Scene", () => {

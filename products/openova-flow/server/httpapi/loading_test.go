@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 	"github.com/openova-io/openova/products/openova-flow/server/record"
@@ -36,5 +37,40 @@ func TestServer_AnswersNoRequestForFlowsBeforeTheyAreLoaded(t *testing.T) {
 		if path == "/metrics" && strings.Contains(w.Body.String(), "openova_flow_flow_nodes") {
 			t.Error("/metrics has metrics of flows")
 		}
+	}
+}
+
+// lagging is a log with an entry that its hub applies on Sync.
+type lagging struct {
+	unloaded
+	sync func()
+}
+
+func (l *lagging) Sync() error         { l.sync(); return nil }
+func (*lagging) Status() hub.LogStatus { return hub.LogStatus{Loaded: true} }
+
+func TestSnapshot_NotModifiedAfterTheHubCaughtUp(t *testing.T) {
+	m, err := flow.Decode("F", []byte(upsert(node("a", "running"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := hub.Entry{Seq: 1, At: 1, Birth: "b1", Command: record.Command{Kind: record.KindPost, Post: record.Post{FlowID: "F", Messages: []*flow.Message{m}}}}
+	get := func(caughtUp bool, etag string) *httptest.ResponseRecorder {
+		log := &lagging{}
+		h := hub.New(hub.Config{Log: log})
+		log.sync = func() { h.Apply(entry) }
+		if caughtUp {
+			log.sync()
+		}
+		api := httpapi.New(h, httpapi.Config{})
+		api.SetReady(true)
+		r, w := httptest.NewRequest(http.MethodGet, "/v1/flows/F/snapshot", nil), httptest.NewRecorder()
+		r.Header.Set("If-None-Match", etag)
+		api.ServeHTTP(w, r)
+		return w
+	}
+	etag := get(true, `"none"`).Header().Get("ETag")
+	if w := get(false, etag); w.Code != 304 || w.Header().Get("ETag") != etag || w.Header().Get("Flow-Incarnation") != "b1" || w.Body.Len() > 0 {
+		t.Errorf("If-None-Match %s: %d %v %s", etag, w.Code, w.Header(), w.Body)
 	}
 }

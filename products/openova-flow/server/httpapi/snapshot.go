@@ -26,7 +26,7 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, g *auth.Grant,
 		s.regionSnapshot(w, r, g, flowID, query["region"], gzipped)
 		return
 	}
-	if len(known) > 0 { // most clients that ask with a tag have the newest state: they wait for no turn
+	if len(known) > 0 { // most clients that send a tag have the newest state: they wait for no turn
 		if v := s.hub.Version(flowID); v.Incarnation != record.NoIncarnation && web.Matches(known, tagOf(v)) {
 			h.Set(headerIncarnation, v.Incarnation)
 			h.Set("ETag", web.EntityTag(tagOf(v), gzipped))
@@ -46,6 +46,9 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, g *auth.Grant,
 			return nil, err
 		}
 		h.Set("ETag", web.EntityTag(tagOf(snap.Version), gzipped))
+		if web.Matches(known, tagOf(snap.Version)) { // CatchUp has applied what was missing
+			return nil, nil
+		}
 		return snapshotBody(h, snap, gzipped), nil
 	})
 }

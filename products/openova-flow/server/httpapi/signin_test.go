@@ -30,7 +30,7 @@ func (g *guarded) post(path string, form url.Values, header ...string) answer {
 	return g.do("POST", path, form.Encode(), append(header, "Content-Type", "application/x-www-form-urlencoded")...)
 }
 
-// cookieOf is the Cookie header that a browser sends after an answer.
+// cookieOf checks the cookie that an answer sets, and returns the Cookie header that a browser sends then.
 func cookieOf(t testing.TB, a answer) string {
 	t.Helper()
 	cookies := (&http.Response{Header: a.header}).Cookies()
@@ -101,7 +101,7 @@ func TestSignIn_RedirectsOnlyBrowsers(t *testing.T) {
 		{"a program without Accept", "/", nil, 401},
 		{"a script", "/v1/flows", []string{"Accept", "*/*"}, 401},
 		{"a browser that looks at the API", "/v1/flows", []string{"Accept", pages}, 401},
-		{"a part of the page, which everybody has", "/assets/x.js", nil, 200},
+		{"a file of the page, which needs no credential", "/assets/x.js", nil, 200},
 	} {
 		if a := e.do("GET", tt.path, "", tt.header...); a.status != tt.status {
 			t.Errorf("%s: %d, want %d", tt.name, a.status, tt.status)
@@ -192,13 +192,12 @@ func TestCookie_OtherOriginsCannotWrite(t *testing.T) {
 			}
 		}
 	}
-	// With a token in a header the origin does not matter, since no browser adds that by itself.
+	// With a bearer token the origin does not matter, since no browser adds one by itself.
 	if a := e.do("POST", "/v1/flows/F/events", message, append(admin.bearer(), "Content-Type", asJSON, "Origin", "https://evil.example")...); a.status != 200 {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 }
 
-// TestProxy_UserIsTheCaller also checks the page behind the proxy.
 func TestProxy_UserIsTheCaller(t *testing.T) {
 	e := browse(t, `,"proxy":{"peers":["127.0.0.1"],"header":"X-User","scopes":["read"],"flows":["F"]}`)
 	if a := e.do("GET", "/v1/me", "", "X-User", "ann"); strings.TrimSpace(a.body) != `{"name":"user:ann","scopes":["read"],"signedIn":"proxy"}` {
@@ -224,7 +223,7 @@ func TestSignIn_OverPlainHTTPIsAnError(t *testing.T) {
 	}
 }
 
-func TestSignIn_WithoutAccessControl(t *testing.T) {
+func TestSignIn_WithoutAccessControlRedirects(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	e.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if a := e.do("GET", "/sign-in?next=/x", ""); a.status != 303 || a.header.Get("Location") != "/x" {

@@ -18,17 +18,17 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// within bounds every wait of these tests.
+// within is how long tests wait for what must happen.
 const within = 60 * time.Second
 
 type frame struct {
 	id    int64  // -1: none
-	mark  string // hub.Selection.Mark, with its dot
+	mark  string // hub.Selection.Mark
 	event string
 	data  string
 }
 
-// parser reads frames strictly: a line that is not in the contract is an error.
+// parser reads frames. It fails on a line that is neither id nor event nor the first data, such as a comment.
 type parser struct{ in *bufio.Reader }
 
 func (p parser) next() (frame, error) {
@@ -104,7 +104,7 @@ func (e *env) watch(path string, header ...string) *subscriber {
 	return sub
 }
 
-// next returns the next frame, heartbeats among them.
+// next returns the next frame of any kind.
 func (sub *subscriber) next() frame {
 	sub.t.Helper()
 	select {

@@ -34,8 +34,7 @@ func (s *Server) newStreamWriter() eventstream.Writer {
 	return eventstream.NewFast(cfg)
 }
 
-// stream answers with the messages of a flow, until the client disconnects or does not read, the flow is deleted, the caller may no longer read it or the
-// server shuts down.
+// stream answers with the stream of one flow, which need not exist yet.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
 	last, resume := lastEventID(r, "")
 	reader, err := s.subscribe(r, g, func() (*hub.Reader, error) { return s.hub.Follow(flowID, last, resume) })
@@ -60,7 +59,7 @@ func (s *Server) subscribe(r *http.Request, g *auth.Grant, follow func() (*hub.R
 	return reader, err
 }
 
-// withinShare returns a reader, unless the caller's streams take seven eighths of the limit: the rest is for others.
+// withinShare returns a reader, unless the caller has its share of the streams, about seven eighths: the rest is for others.
 func (s *Server) withinShare(g *auth.Grant, follow func() (*hub.Reader, error)) (*hub.Reader, error) {
 	if !s.cfg.Auth.Guarded() { // all requests are of one caller
 		return follow()
@@ -84,11 +83,11 @@ var (
 	unbuffered  = []string{"no"} // else nginx buffers frames
 )
 
-// writeStream sets the headers of a stream, and has ServeHTTP write the frames of a reader until the reader or the session ends. Both are closed then.
+// writeStream sets the headers of a stream. ServeHTTP then writes the frames, unless the request is a HEAD. Reader and session are closed in the end.
 func (s *Server) writeStream(w http.ResponseWriter, r *http.Request, caller string, reader *hub.Reader, session *auth.Session) {
 	h := w.Header()
-	// net/http keeps two header maps for as long as a stream is open. Each takes half a KiB more from the ninth header on. This one only matters for
-	// documents.
+	// Behind a stream of the portable writer, net/http keeps two header maps. Each takes half a KiB more from the ninth header on. This header only matters
+	// for documents.
 	delete(h, "Cross-Origin-Opener-Policy")
 	h["Content-Type"], h["Cache-Control"], h["X-Accel-Buffering"] = eventStream, noStore, unbuffered
 	if r.Method == http.MethodHead {
@@ -104,7 +103,8 @@ func (s *Server) writeStream(w http.ResponseWriter, r *http.Request, caller stri
 	rec.stream = &eventstream.Stream{Source: reader, Session: session, Caller: caller, End: end}
 }
 
-// unsubscribe closes the reader and the session of a stream. It logs if the stream ended because of the caller's credential.
+// unsubscribe closes the reader and the session of a stream. If the caller's credential ended the stream, it counts that, and logs it at most once a second
+// for each caller.
 func (s *Server) unsubscribe(reader *hub.Reader, session *auth.Session) {
 	reader.Close()
 	session.Close()
@@ -120,7 +120,7 @@ func (s *Server) unsubscribe(reader *hub.Reader, session *auth.Session) {
 }
 
 // lastEventID reads the client's cursor: a sequence number and the mark of the stream. The header wins over the query; an empty value is absent. A value
-// that is not a cursor of this stream gives -1, with which the client gets a snapshot.
+// that is not a cursor of this stream gives -1, which resumes nothing.
 func lastEventID(r *http.Request, mark string) (seq int64, resume bool) {
 	text := r.Header.Get("Last-Event-ID")
 	if text == "" {

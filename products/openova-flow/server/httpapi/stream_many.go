@@ -45,7 +45,7 @@ func markOf(readable []string) string {
 }
 
 // selectionOf returns the requested selection, and a function that checks whether a later grant of the caller still allows the stream. It fails if the
-// caller may not read one of the flows. Callers with equal selections share frames.
+// ids are invalid or the caller may not read one of the flows. Equal selections share frames, whoever the callers are.
 func (s *Server) selectionOf(ids []string, g *auth.Grant) (hub.Selection, func(*auth.Grant) error, error) {
 	if err := g.CheckReader(); err != nil {
 		return hub.Selection{}, nil, err

@@ -37,7 +37,8 @@ func (h *Hub) Checkpoint(flowID string) *record.Checkpoint {
 	}
 }
 
-// Save writes a checkpoint of each flow to w, sorted by id, one after the other: they may be from different times. It holds one in memory at a time.
+// Save writes the checkpoints of all flows, and of claims without a flow, to w, sorted by id. They may be from different times, since it holds one in
+// memory at a time.
 func (h *Hub) Save(w io.Writer) error {
 	var ids []string
 	h.topics.Range(func(id, _ any) bool { ids = append(ids, id.(string)); return true })
@@ -53,13 +54,13 @@ func (h *Hub) Save(w io.Writer) error {
 	return out.Close(h.LastSeq())
 }
 
-// ReadState reads what Save wrote. It stops with record.ErrLargeState at a file that is larger than what a hub with this limit for all flows writes: they
-// may take 125 % of it in memory (full), and long ids a twentieth more in the file.
+// ReadState reads what Save wrote, up to 150 % of MaxStateBytes; a larger file fails with record.ErrLargeState. Flows take about 125 % in memory at most
+// (full), and a twentieth more in the file if they have long ids.
 func (h *Hub) ReadState(r io.Reader) (*record.SavedState, error) {
 	return record.ReadLimitedState(r, h.cfg.MaxStateBytes+h.cfg.MaxStateBytes/2)
 }
 
-// LastSeq returns the greatest sequence number assigned so far.
+// LastSeq returns the greatest sequence number reserved so far.
 func (h *Hub) LastSeq() int64 { return h.last.Load() }
 
 // RaiseLastSeq makes LastSeq at least seq, which was assigned before a restart or by another hub of the log. Without a Log, later sequence numbers are
@@ -72,8 +73,8 @@ func (h *Hub) RaiseLastSeq(seq int64) {
 
 // Load restores the flows of a saved state in a hub without flows. Messages confirmed after the save are lost. So each flow gets a new incarnation,
 // which makes emitters compare and send again, and a sequence number above all assigned ones, below which no reader can resume. Each flow counts as
-// active now, since no emitter could reach it meanwhile, and each of its regions is stale. Claims of flows that do not exist are treated the same. Limits
-// are not checked.
+// active now, since no emitter could reach it meanwhile, and each of its regions is stale; so are claims of flows that do not exist. Limits are not
+// checked.
 func (h *Hub) Load(s *record.SavedState) {
 	h.RaiseLastSeq(s.LastSeq + record.Unsaved)
 	for _, c := range s.Flows {

@@ -28,13 +28,13 @@ func (*LeaseError) Error() string {
 	return "the flow has no claim with this lease; claim the region again, then repeat the request with the new lease"
 }
 
-// Claim gives a cluster the lease of a region, or renews it: see claims.Set.Claim. It fails with a *claims.HeldError if another cluster
-// holds the region, with a *LimitError, or with an error of Log.Append.
+// Claim gives a cluster the lease of a region, or renews it, and fails, as claims.Set.Claim does. It also fails with a *LimitError, or with an error of
+// Log.Append.
 func (h *Hub) Claim(q record.Claim) (claims.Lease, error) {
 	if err := h.admitsClaim(q); err != nil {
 		return claims.Lease{}, err
 	}
-	// A renewal or a refused claim is a change too: all hubs of a log need it.
+	// A renewal, or a claim of a region that another cluster holds, is a change too: all hubs of a log need it.
 	out, err := h.change(record.Command{Kind: record.KindClaim, Claim: q})
 	return out.Lease, cmp.Or(err, out.Err)
 }
@@ -117,8 +117,8 @@ func (t *topic) claimsChanged() {
 	t.announce(begin)
 }
 
-// watchClaims sets the timer that calls expireClaims when the next claim expires. A renewal by a POST does not reset the timer: expireClaims sets it again
-// if it fired too early. t.mu is held.
+// watchClaims sets the timer that calls expireClaims when that is due next (claims.Set.Next). A renewal by a POST does not reset the timer: expireClaims sets
+// it again if it fired too early. t.mu is held.
 func (t *topic) watchClaims() {
 	c := &t.claimed
 	next := c.Next()

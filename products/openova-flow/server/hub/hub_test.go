@@ -77,8 +77,8 @@ func (f *follower) drain(t *testing.T) (snapshots, messages int) {
 	}
 }
 
-// TestReader_FoldsToTheStateAtAnyPace has readers take at random times from rings that are small in messages or in bytes. A reader that has caught up,
-// also after a resume, has the folded state.
+// TestReader_FoldsToTheStateAtAnyPace has readers take from small rings at random times. A reader that has caught up, also after a resume, has the folded
+// state.
 func TestReader_FoldsToTheStateAtAnyPace(t *testing.T) {
 	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 3))
@@ -140,7 +140,7 @@ func TestReader_FoldsToTheStateAtAnyPace(t *testing.T) {
 	}
 }
 
-func TestReader_ResumesWithinTheRingWithoutSnapshot(t *testing.T) {
+func TestReader_GetsASnapshotOnlyIfTheRingHasMovedPastIt(t *testing.T) {
 	h := hub.New(hub.Config{RingCapacity: 100})
 	described := decode(t, `{"type":"upsert-flow","flow":{"id":"F","status":"x","startedAt":1}}`)
 	ingest(t, h, described)
@@ -164,7 +164,7 @@ func TestReader_ResumesWithinTheRingWithoutSnapshot(t *testing.T) {
 	}
 }
 
-func TestHub_DeletedFlowsFreeTheirMemory(t *testing.T) {
+func TestDelete_EndsReadersAndZeroesGauges(t *testing.T) {
 	h := hub.New(hub.Config{})
 	reader, err := h.Follow("F", 0, false)
 	if err != nil {
@@ -299,7 +299,7 @@ func TestIngest_FlowsBelowTheirShareMayExceedTheLimitByAQuarter(t *testing.T) {
 	}
 }
 
-// TestIngest_FullServerRefusesOnlyLargeAndNewFlows fills the hub with a few flows while a small one keeps growing.
+// TestIngest_FullServerRefusesOnlyLargeAndNewFlows fills the hub with a few large flows, then grows a small one.
 func TestIngest_FullServerRefusesOnlyLargeAndNewFlows(t *testing.T) {
 	h := hub.New(hub.Config{MaxStateBytes: 1 << 20, MaxFlowBytes: 400 << 10, RingBytes: 4 << 10})
 	post := func(id string, i int) error { return postLarge(t, h, id, i) }

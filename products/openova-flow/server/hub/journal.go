@@ -22,7 +22,7 @@ type event struct {
 	topic    *topic
 	kind     eventKind
 	seq      int64
-	at       int64     // when the message was applied, Unix milliseconds
+	at       int64     // of a message, the time of its change, Unix milliseconds
 	frame    []byte    // of a message; shared with the ring, never changed
 	data     int32     // offset of the message in frame, in bytes
 	snapshot *snapshot // of a created or restored flow; encoded by the first reader that takes it
@@ -38,7 +38,7 @@ const (
 	regionsEvent // the state of its regions changed; has no sequence number, and is replaced by the flow's next regionsEvent
 )
 
-// perEvent is the approximate number of bytes of an event without its message.
+// perEvent is the approximate number of bytes of an event without its frame.
 const perEvent = 64
 
 func (e *event) size() int { return perEvent + len(e.frame) }
@@ -111,7 +111,7 @@ func (t *topic) publishWhole() {
 	}
 }
 
-// publishRegions publishes a change of the regions' state. h.order and t.mu are held.
+// publishRegions publishes a change of the regions' state, if the flow exists. h.order and t.mu are held.
 func (t *topic) publishRegions() {
 	if t.state != nil {
 		t.publish(event{kind: regionsEvent})

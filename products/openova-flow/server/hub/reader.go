@@ -17,10 +17,10 @@ type Reader struct {
 	from          source
 	at            int64 // for one flow, the cursor; for a selection, a position in the journal
 	cursor        int64 // for a selection, the cursor
-	clientSeq     int64 // for a selection, the sequence number in Last-Event-ID
+	clientSeq     int64 // for a selection, lastSeq of FollowMany unless that is above LastSeq
 	rev           int64 // for one flow, claimed.rev at the last regions frame; noRegions: none yet
-	needsSnapshot bool  // the next frame is a snapshot instead of messages
-	resumes       bool  // the client sent a cursor, and has got no snapshot since
+	needsSnapshot bool  // the next delivery has a snapshot instead of messages or, for a selection, is that of begin
+	resumes       bool  // the client sent a cursor, so its first snapshots are resyncs
 	live          bool  // it was up to date once; later messages count for the delivery lag
 	closed        bool
 }
@@ -40,7 +40,7 @@ type Delivery struct {
 	Frames [][]byte // complete frames; shared with other readers, so do not change them
 	More   bool     // there may be more frames: call Take again
 	Ended  bool     // the flow was deleted: end the stream
-	Since  int64    // when the oldest message was applied, Unix milliseconds; 0 for snapshots and for messages before the reader was up to date
+	Since  int64    // time of the oldest message's change, Unix milliseconds; 0 for snapshots and for messages before the reader was up to date
 
 	source    source // whose readers may adopt the delivery; nil: none
 	after     int64  // at of a Reader before the delivery
@@ -110,14 +110,14 @@ func (r *Reader) Adopt(d Delivery) bool {
 	return true
 }
 
-// Await arranges that w is woken once there may be frames. Call it after Take has returned none. It returns false if there are frames already. One
-// waiter serves several readers of a source: call Await of the first of them whose Take returned none; if it returns true, the others have none either.
+// Await arranges that w is woken once there may be frames. Call it after Take has returned none. It returns false if Take may have something to return
+// already. One waiter serves several readers of a source, whose Takes have all returned none: call Await only of the one whose Take came first.
 func (r *Reader) Await(w *Waiter) bool { return r.from.await(r, w) }
 
 // Cancel undoes Await: w is not woken any more by the reader's source, except by a wake that has already begun.
 func (r *Reader) Cancel(w *Waiter) { r.from.cancel(w) }
 
-// Key identifies the source: readers with equal keys get the same frames.
+// Key identifies the source. Readers with equal keys may adopt each other's deliveries and share a Waiter.
 func (r *Reader) Key() any { return r.from }
 
 // Incarnation returns the flow's current incarnation, NoIncarnation if the flow does not exist, and "" for a selection.
@@ -217,7 +217,7 @@ func (t *topic) leave() {
 
 // Waiter is woken when there may be frames to take. Set Wake, then pass it to Reader.Await of one source at a time.
 type Waiter struct {
-	// Wake is called once after each Await that returned true, unless Cancel comes first; there may be no frames. It is called from any goroutine,
+	// Wake is called when there may be frames, once for all Awaits since the last call, unless Cancel comes first. It is called from any goroutine,
 	// perhaps with locks of the hub held: it must not block or call the hub.
 	Wake func()
 

@@ -88,7 +88,7 @@ func TestRegionSnapshot_SharedAndBounded(t *testing.T) {
 	}
 }
 
-func TestRegionSnapshot_WhileTheFlowChanges(t *testing.T) {
+func TestRegionSnapshot_IsCompleteWhileTheFlowChanges(t *testing.T) {
 	h := fleet(t, 3, 10)
 	var wg sync.WaitGroup
 	for r := range 3 {
@@ -111,8 +111,8 @@ func TestRegionSnapshot_WhileTheFlowChanges(t *testing.T) {
 	wg.Wait()
 }
 
-// TestRegionSnapshot_AfterReplace replaces a flow by one whose region has another content but the same version.
-func TestRegionSnapshot_AfterReplace(t *testing.T) {
+// TestRegionSnapshot_IsNewAfterReplace replaces a flow by one whose region has another content but the same version.
+func TestRegionSnapshot_IsNewAfterReplace(t *testing.T) {
 	clock := func() time.Time { return time.UnixMilli(1_000_000) }
 	made := func(label string) *hub.Hub {
 		h := hub.New(hub.Config{Now: clock})

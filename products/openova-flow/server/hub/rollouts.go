@@ -54,7 +54,7 @@ type Revisions struct {
 }
 
 // Revisions returns the newest limit revisions of a flow that match (nil: all), newest first; or ErrNoFlow. match gets them without regions.
-// It costs as much as Insight.
+// It evaluates the flow's graph, like Insight.
 func (h *Hub) Revisions(flowID string, match func(*revision.Revision) bool, limit int) (Revisions, error) {
 	t, err := h.read(flowID)
 	if err != nil {

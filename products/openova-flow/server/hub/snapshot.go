@@ -19,9 +19,9 @@ type Snapshot struct {
 	*snapshot
 }
 
-// snapshot is the state at one head, encoded once for all callers.
+// snapshot is a Snapshot, encoded once for all callers.
 type snapshot struct {
-	head        int64
+	head        int64 // id of the frame; 0 for a region: no id
 	incarnation string
 
 	once    sync.Once
@@ -76,7 +76,7 @@ func (s *snapshot) encode() {
 // tail returns the data of the encoded frame with the newlines that end it.
 func (s *snapshot) tail() []byte { return s.frame[len(s.frame)-len(s.json)-2:] }
 
-// snapshot returns the snapshot of the present head, not yet encoded. t.mu is held, at least for reading, and there is a state.
+// snapshot returns the snapshot of the present head, which may not be encoded yet. t.mu is held, at least for reading, and there is a state.
 func (t *topic) snapshot() *snapshot {
 	if s := t.snap.Load(); s != nil {
 		return s
@@ -128,10 +128,10 @@ func (h *Hub) snapshot(flowID string, of func(*topic) *snapshot) (Snapshot, erro
 	return Snapshot{Version{t.last, t.claimed.rev.Load(), t.incarnation}, of(t)}, nil
 }
 
-// History is the messages that a flow's ring holds, with the state before them.
+// History has messages of a flow's ring, and the state before them.
 type History struct {
 	Base        json.RawMessage `json:"base"`    // the folded state just before the first of Events, as a snapshot message
-	BaseSeq     int64           `json:"baseSeq"` // sequence number of the last message folded into Base; of the one before the first if none is
+	BaseSeq     int64           `json:"baseSeq"` // sequence number of the last message folded into Base; if there is none, one less than the flow's first
 	Events      []Event         `json:"events"`
 	Oldest      int64           `json:"oldest"` // sequence number of the oldest message held, 0 when the ring is empty
 	Head        int64           `json:"head"`

@@ -243,7 +243,7 @@ func (t *topic) netEffect(put []flow.Node, deleted []string) ([]flow.Node, []str
 	return final, deleted
 }
 
-// lastActivity returns the time of the flow's last message or renewal. It is the same in all hubs of a log. t.mu is held.
+// lastActivity returns the time of the last message, renewal, or activity in an applied command. It is the same in all hubs of a log. t.mu is held.
 func (t *topic) lastActivity() int64 { return max(t.updatedAt, t.renewedAt) }
 
 func (t *topic) create(c change) {

@@ -16,7 +16,7 @@ func TestAllowedCommand_AllowsAdapterCommands(t *testing.T) {
 		{"flux", "resume", "source", "git", "a", "-n", "b"},
 	} {
 		if got := allowedCommand(argv); !slices.Equal(got, argv) {
-			t.Errorf("allowedCommand(%q) = nil", argv)
+			t.Errorf("allowedCommand(%q) = %q", argv, got)
 		}
 	}
 }
@@ -28,7 +28,7 @@ func TestAllowedCommand_RejectsOthers(t *testing.T) {
 		{"flux", "uninstall"}, {"flux", "reconcile", "helmrelease", "a", "--context=b"},
 	} {
 		if got := allowedCommand(argv); got != nil {
-			t.Errorf("allowedCommand(%q) is not nil", argv)
+			t.Errorf("allowedCommand(%q) = %q, want nil", argv, got)
 		}
 	}
 }

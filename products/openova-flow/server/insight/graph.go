@@ -15,7 +15,7 @@ type Graph struct {
 	nodes []vertex
 }
 
-// vertex is a node, or an id that only judgements have.
+// vertex is a node, or an id without a node.
 type vertex struct {
 	node       *flow.Node // nil without a node
 	judgement  *Judgement
@@ -29,11 +29,11 @@ type vertex struct {
 
 const none = -1
 
-// maxAllRefs limits the ids in all judgements of a flow, to many times the relationships of a large flow. Judgements beyond it lose their references, so
-// that the memory of a Graph is in proportion to the limits of a flow.
+// maxAllRefs limits the ids in the lists of all judgements of a flow, to many times the relationships of a large flow. Judgements beyond it lose their
+// lists, so that the memory of a Graph is in proportion to the limits of a flow.
 const maxAllRefs = 1 << 20
 
-// Read builds the graph of a snapshot. Of several nodes with one id it uses the last.
+// Read builds the graph of a snapshot, which must not change afterwards. Of several nodes with one id it uses the last.
 func Read(m *flow.Message) *Graph {
 	nodes := make(map[string]*flow.Node, len(m.Nodes))
 	for i := range m.Nodes {
@@ -126,7 +126,7 @@ func blocks(r *flow.Relationship, from *flow.Node, of *Judgement) bool {
 	}
 }
 
-// number assigns the indices, also to ids that only judgements have.
+// number assigns the indices, also to ids without a node.
 func (g *Graph) number(nodes map[string]*flow.Node, judgements map[string]*Judgement) {
 	g.index = make(map[string]int32, len(nodes))
 	add := func(id string) {

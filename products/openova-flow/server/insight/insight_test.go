@@ -64,7 +64,7 @@ func outcomeOf(m *flow.Message, now int64, lastSeen map[string]int64) outcome {
 	return o
 }
 
-// TestVectors compares the package with expectations written by hand. The package core is tested with the same vectors.
+// TestVectors compares the package with expectations written by hand.
 func TestVectors(t *testing.T) {
 	files, err := filepath.Glob("testdata/vectors/*.json")
 	if err != nil || len(files) < 20 {

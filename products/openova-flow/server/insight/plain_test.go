@@ -371,7 +371,7 @@ func keys(set map[string]bool) []string {
 	return list
 }
 
-// causes returns the roots that nodes blame, directly or through others.
+// causes returns the roots among some nodes and those that they blame, directly or through others.
 func (p *plain) causes(of ...string) map[string]bool {
 	return p.causesFor(func(string) bool { return true }, of...)
 }

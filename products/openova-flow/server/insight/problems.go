@@ -21,7 +21,7 @@ type Problem struct {
 	Sentence string    // what is wrong, for a person
 	Command  []string  // argv of the command to run next; nil when there is none
 	Since    flow.Time // start
-	Blocks   []string  // ids of the nodes that wait for IDs, directly or through others, nearest first
+	Blocks   []string  // ids of the members that wait for IDs, directly or through others, nearest first
 	Marks    []string  // of the root
 	Final    bool      // does not change without a person
 }
@@ -205,7 +205,7 @@ func (v *search) visit(i int32) bool {
 func (v *search) problem(f *finding) Problem {
 	n := v.nodes[f.root].node
 	cause := []int32{f.root}
-	var nearest []int32 // nodes that wait for the root although it is satisfied
+	var nearest []int32 // nodes that wait for the root's revision: needed lacks them
 	switch f.class {
 	case "dependency-cycle", "dependency-missing":
 		cause = f.others

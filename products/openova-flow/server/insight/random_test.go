@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	graphSeed  = flag.Uint64("insight.seed", 1, "the first random graph")
+	graphSeed  = flag.Uint64("insight.seed", 1, "seed of the first random graph")
 	graphCount = flag.Uint64("insight.count", 500, "how many random graphs")
 	graphOut   = flag.Bool("insight.out", false, "write each graph and its results to standard output, one graph a line, for comparison with another implementation")
 )

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// sentencesFile has the sentences and commands for problems that follow from the graph. The package core has a copy; a test compares them.
+// sentencesFile has the sentences and commands of problems that no judgement in meta describes. The package core has a copy; a test compares them.
 //
 //go:embed sentences.json
 var sentencesFile []byte
@@ -97,8 +97,8 @@ func objectOf(region, id string) (o object, ok bool) {
 	return o, false
 }
 
-// ofOtherKind returns the kind and the possible ids of the object with the same name that is a Kustomization instead of a HelmRelease, or the reverse: only
-// these kinds can be dependencies.
+// ofOtherKind returns the other kind that a dependency can have, Kustomization for a HelmRelease and else HelmRelease, and the ids that an object of that
+// kind with the same name may have.
 func (o object) ofOtherKind(region string) (kind string, ids []string) {
 	if o.kind == "HelmRelease" {
 		return "Kustomization", []string{region + "/Kustomization/" + o.namespace + "/" + o.name}

@@ -5,7 +5,7 @@ import "github.com/openova-io/openova/products/openova-flow/server/flow"
 // Results of a verdict.
 const (
 	Passed  = "passed"  // all counted nodes are fine, and no problem concerns them
-	Failed  = "failed"  // a problem concerns a counted node, or one is suspended without gate pass, and none may still change by itself
+	Failed  = "failed"  // a problem concerns a counted node, or one is suspended without gate pass, and no counted node may still change by itself
 	Pending = "pending" // neither
 )
 
@@ -18,8 +18,8 @@ type Verdict struct {
 	Unfit    []string  // ids of the other counted nodes that prevent Passed and are no root of a problem, in byte order
 }
 
-// Verdict judges the members for which counts returns true. A problem concerns them if its root, a victim or a node that it blocks counts. Without
-// any such member the result is Pending.
+// Verdict judges the members for which counts returns true. A problem concerns them if one of its IDs or Blocks counts. Without any such member the result
+// is Pending.
 func (v *View) Verdict(counts func(*flow.Node) bool) Verdict {
 	var d Verdict
 	d.Result = Pending

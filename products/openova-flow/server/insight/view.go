@@ -444,7 +444,7 @@ func (v *View) HeldBy(id string) []string {
 	return v.names(found)
 }
 
-// Roots returns the ids of a node's roots, in byte order; nil if it is satisfied.
+// Roots returns the ids of a node's roots, in byte order; nil if it is satisfied or does not exist.
 func (v *View) Roots(id string) []string {
 	i, ok := v.index[id]
 	switch {

@@ -18,6 +18,7 @@ var byValue = map[string][]refusal{
 		{"flowRelay.enabled=true", []string{"flowRelay.config"}},
 		{relay + "flowRelay.token.existingSecret=", []string{"flowRelay.token.existingSecret"}},
 		{relay + "flowServer.tls.existingSecret=x", []string{"flowRelay.serverURL", "flowServer.tls.existingSecret"}},
+		{relay + "flowRelay.image.repository=registry.example.com/relay:1", []string{"flowRelay.image.repository", `"registry.example.com/relay:1"`}},
 		{relay + "flowRelay.image.tag=latest", []string{"flowRelay.image.tag", `"latest"`}},
 		{relay + "flowRelay.image.digest=sha256:12", []string{"flowRelay.image.digest", `"sha256:12"`}},
 		{"flowServer.image.tag=", []string{"flowServer.image.tag", `""`}},
@@ -72,7 +73,8 @@ var byValue = map[string][]refusal{
 		{"flowServer.frameAncestors={none}", []string{"flowServer.frameAncestors", `"none"`}},
 		{"flowServer.persistence.existingClaim=a", []string{"flowServer.persistence.existingClaim", "flowServer.persistence.enabled"}},
 		{"flowServer.mode=embedded,flowServer.persistence.size=1Mi", []string{"flowServer.persistence.size", `"1Mi"`, "64Mi"}},
-		{"flowServer.mode=embedded,flowServer.persistence.sync=5ms", []string{"flowServer.persistence.sync", `"5ms"`, "10ms", "59m"}},
+		{"flowServer.mode=embedded,flowServer.persistence.sync=5ms", []string{"flowServer.persistence.sync", `"5ms"`, "10ms", "1h"}},
+		{"flowServer.mode=embedded,flowServer.persistence.sync=3601s", []string{"flowServer.persistence.sync", `"3601s"`}},
 		{"flowServer.mode=embedded,flowServer.persistence.sync=0m", []string{"flowServer.persistence.sync", `"0m"`}},
 		{"flowServer.nats.url=nats://a", []string{"flowServer.nats", "flowServer.mode", `"memory"`}},
 		{"flowServer.mode=embedded,flowServer.nats.credentials.existingSecret=a", []string{"flowServer.nats", "flowServer.mode", `"embedded"`}},
@@ -154,6 +156,15 @@ func TestCharts_InvalidValuesFailTheRender(t *testing.T) {
 			if missing := notNamed(err, r.names...); len(missing) > 0 {
 				t.Errorf("%s with %s: %v\ndoes not name %q", name, r.set, err, missing)
 			}
+		}
+	}
+}
+
+func TestServerChart_TakesEverySyncOfTheServer(t *testing.T) {
+	c := load(t, server)
+	for _, sync := range []string{"always", "10ms", "999999ms", "3600000ms", "1s", "999s", "1800s", "3600s", "1m", "10m", "59m", "60m", "1h"} {
+		if _, err := render(c, values(t, "flowServer.mode=embedded,flowServer.persistence.sync="+sync), "flow", true); err != nil {
+			t.Errorf("%s: %v", sync, err)
 		}
 	}
 }

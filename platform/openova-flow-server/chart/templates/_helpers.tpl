@@ -23,7 +23,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Additional labels of pods or monitors; takes root, name and value. */}}
+{{/* Checks additional labels; takes root, name and value. */}}
 {{- define "flow-server.checkLabels" -}}
 {{- $own := include "flow-server.labels" .root | fromYaml -}}
 {{- range $label, $_ := .value -}}
@@ -61,7 +61,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- ternary "StatefulSet" "Deployment" (eq .Values.flowServer.mode "embedded") -}}
 {{- end -}}
 
-{{/* A pattern of host and host:port. */}}
+{{/* A pattern for host or host:port. */}}
 {{- define "flow-server.host" -}}
 [A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?
 {{- end -}}
@@ -104,7 +104,6 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if or (lt (int64 $seconds) (int64 .least)) (gt (int64 $seconds) (int64 .most)) -}}
 {{- fail (printf "flowServer.settings.%s is %q: set it to a whole number of s, m or h from %ds to %ds, such as %s." .name $value (int64 .least) (int64 .most) .example) -}}
 {{- end -}}
-{{- $value -}}
 {{- end -}}
 
 {{/* Checks the values for storage. */}}
@@ -116,8 +115,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and (eq $v.mode "embedded") (lt (int64 (include "flow-server.bytes" $v.persistence.size)) 67108864) -}}
 {{- fail (printf "flowServer.persistence.size is %q: set it to at least 64Mi." $v.persistence.size) -}}
 {{- end -}}
-{{- if and (ne $v.persistence.sync "always") (not (regexMatch "^([1-9][0-9]{1,5}ms|[1-9][0-9]{0,2}s|[1-5]?[1-9]m|[1-5]0m)$" $v.persistence.sync)) -}}
-{{- fail (printf "flowServer.persistence.sync is %q: set it to always, or to a whole number of ms, s or m from 10ms to 59m, such as 1s." $v.persistence.sync) -}}
+{{- if and (ne $v.persistence.sync "always") (not (regexMatch "^(([1-9][0-9]{1,5}|[12][0-9]{6}|3[0-5][0-9]{5}|3600000)ms|([1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|3600)s|([1-9]|[1-5][0-9]|60)m|1h)$" $v.persistence.sync)) -}}
+{{- fail (printf "flowServer.persistence.sync is %q: set it to always, or to a whole number of ms, s, m or h from 10ms to 1h, such as 1s." $v.persistence.sync) -}}
 {{- end -}}
 {{- if and (ne $v.mode "jetstream") (or $v.nats.url $v.nats.credentials.existingSecret $v.nats.tls.existingSecret) -}}
 {{- fail (printf "flowServer.nats has a url or a Secret while flowServer.mode is %q: set the mode to jetstream, or leave the url and the Secrets of flowServer.nats empty." $v.mode) -}}
@@ -144,7 +143,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "flow-server.validate" -}}
 {{- $v := .Values.flowServer -}}
 {{- if and (ne $v.mode "jetstream") (ne (toString $v.replicas) "1") -}}
-{{- fail (printf "flowServer.replicas is %v: set it to 1, since in mode %s the state of a flow is in the memory of one server, or set flowServer.mode to jetstream." $v.replicas $v.mode) -}}
+{{- fail (printf "flowServer.replicas is %v: set it to 1, since in mode %s one server has the flows, or set flowServer.mode to jetstream." $v.replicas $v.mode) -}}
 {{- end -}}
 {{- include "flow-server.validateStore" . -}}
 {{- $_ := include "flow-server.checkLabels" (dict "root" . "name" "podLabels" "value" $v.podLabels) -}}

@@ -21,6 +21,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "flow-relay.image" -}}
 {{- $image := .Values.flowRelay.image -}}
 {{- $repository := default (printf "%s/proxy-ghcr/openova-io/openova/openova-flow-relay" (default "harbor.openova.io" .Values.global.imageRegistry)) $image.repository -}}
+{{- if and $image.repository (or (not (regexMatch (printf "^%s(/[a-z0-9]+((\\.|__?|-+)[a-z0-9]+)*)+$" (include "flow-server.host" .)) $image.repository)) (gt (len $image.repository) 255)) -}}
+{{- fail (printf "flowRelay.image.repository is %q: set it to the image's whole name without tag, such as registry.example.com/openova/openova-flow-relay, or leave it empty." $image.repository) -}}
+{{- end -}}
 {{- $tag := toString (default .Values.flowServer.image.tag $image.tag) -}}
 {{- if or (eq $tag "latest") (not (regexMatch "^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$" $tag)) -}}
 {{- fail (printf "flowRelay.image.tag is %q: set it to the version of the image to run, such as %s." $tag .Chart.AppVersion) -}}

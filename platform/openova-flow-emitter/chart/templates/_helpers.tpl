@@ -23,7 +23,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Additional labels of pods or monitors; takes root, name and value. */}}
+{{/* Checks additional labels; takes root, name and value. */}}
 {{- define "flow-emitter.checkLabels" -}}
 {{- $own := include "flow-emitter.labels" .root | fromYaml -}}
 {{- range $label, $_ := .value -}}
@@ -123,7 +123,7 @@ openova-flow-adapter-flux-{{ printf "%s/%s" .Values.flowEmitter.flowId .Values.f
 {{- end -}}
 {{- end -}}
 
-{{/* Checks the values that the adapter would reject at its start. */}}
+{{/* Checks what values.schema.json does not. */}}
 {{- define "flow-emitter.validate" -}}
 {{- $v := .Values.flowEmitter -}}
 {{- $_ := include "flow-emitter.checkLabels" (dict "root" . "name" "podLabels" "value" $v.podLabels) -}}

@@ -34,7 +34,7 @@ export NODE_DISABLE_COMPILE_CACHE := 1
 override export GOFLAGS := $(strip $(GIVEN) -trimpath)
 # With RACE=1 tests use the race detector, which needs cgo: all packages are compiled once more, and tests take several times as long.
 RACE ?=
-# lint vets all packages and those that they import, which takes a seventh of the time of a first test.
+# Tests run without vet, since lint runs it: it would take a seventh of the time of a first test.
 PLAIN := $(GO) test -vet=off
 TEST := $(if $(RACE),CGO_ENABLED=1 GOFLAGS="$(GIVEN)" $(PLAIN) -race,$(PLAIN))
 # Tests named TestMeasure_ measure time or memory. They run alone and without the race detector, in test-measure.
@@ -71,7 +71,7 @@ demo: build-server build-adapter ## replay a recorded bootstrap of two regions i
 PARALLEL := $(MAKE) --no-print-directory $(if $(filter 3.%,$(MAKE_VERSION)),,-Otarget)
 GO_TESTS := test-jetstream test-adapter test-server test-install test-relay test-fanout
 
-test: ## run test-web and the targets of test-go, with RACE=1 under the race detector; prints each target when it is done
+test: ## run test-web and the targets of test-go; RACE=1 adds the race detector; prints each target when it is done
 	@$(PARALLEL) -j3 test-web $(GO_TESTS)
 
 test-long: ## run the tests that take minutes: the whole HTTP API on JetStream, servers killed at random, accessibility of each view at each width; RACE=1 as in test
@@ -113,7 +113,7 @@ test-install: ## run the tests of the charts and the bootstrap kit
 test-alerts: ## test the chart's alerts and dashboard with promtool, on what the server serves; builds promtool
 	cd test/alerts && $(GO) vet . && $(GO) tool -modfile=$(CURDIR)/tools/go.mod staticcheck . && $(GO) test .
 
-test-web: $(WEB)/node_modules/.package-lock.json ## run the tests of the canvas and the page, in a real browser
+test-web: $(WEB)/node_modules/.package-lock.json ## run the tests of core, and those of canvas and page in a real browser
 	scripts/chromium.sh
 	cd $(WEB) && npm test
 

@@ -223,6 +223,9 @@ func (l *look) ended(n Notice, e Entry, known bool) {
 	}
 	wanted := e.Last != nil || n.Severity.AtLeast(l.Severity)
 	if wanted && l.full() || l.change.Held { // State.Ended must not pass an earlier end that waits for room
+		if at, ok := l.change.Ended[key]; ok && n.Until <= at && wanted && !known { // nor an equal end, without an entry
+			l.change.Entries[n.Key] = &Entry{First: l.now}
+		}
 		return
 	}
 	l.change.Ended[key] = max(done, l.change.Ended[key], min(n.Until, l.now+maxAhead))

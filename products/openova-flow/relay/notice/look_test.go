@@ -310,6 +310,20 @@ func TestDesk_FullQueueLosesNoEndedRollout(t *testing.T) {
 	}
 }
 
+func TestDesk_FullQueueLosesNoneOfTwoEqualEnds(t *testing.T) {
+	b := newBench(t)
+	a, c := revisionOf("a", 1500, "passed"), revisionOf("c", 1500, "passed")
+	b.look(1000)
+	b.room = 1
+	b.look(2000, a, c)
+	b.look(2001, a, c)
+	b.look(2002, a, c)
+	b.want("2000 a resolved", "2001 c resolved")
+	if len(b.state.Entries) != 0 {
+		t.Errorf("%+v", b.state.Entries)
+	}
+}
+
 func quietFrom2000To5000(at int64) int64 {
 	if at >= 2000 && at < 5000 {
 		return 5000

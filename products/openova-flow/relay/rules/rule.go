@@ -41,7 +41,7 @@ func (r *Rule) ReadsFlow(flow string) bool {
 	})
 }
 
-// Select returns the notices of one flow to which the rule applies. A rollout is reduced to its part in the regions of the rule.
+// Select returns those of the notices of a flow that have a kind and a region of the rule, without its other regions. It does not check the flow.
 func (r *Rule) Select(found []notice.Notice) []notice.Notice {
 	var selected []notice.Notice
 	for _, n := range found {
@@ -112,7 +112,7 @@ func (h *hours) end(at int64) int64 {
 	now := time.UnixMilli(at).In(h.location)
 	for _, daysAgo := range []int{1, 0} { // quiet hours that began yesterday or today
 		y, m, d := now.Date()
-		day := time.Date(y, m, d-daysAgo, 0, 0, 0, 0, h.location)
+		day := time.Date(y, m, d-daysAgo, 12, 0, 0, 0, h.location) // some days have no midnight
 		if len(h.days) > 0 && !slices.Contains(h.days, day.Weekday()) {
 			continue
 		}

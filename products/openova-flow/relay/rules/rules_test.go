@@ -142,6 +142,11 @@ func TestRule_QuietHoursAreInLocalTime(t *testing.T) {
 			t.Errorf("at %v until %v, want %v", time.UnixMilli(c.now).In(berlin), got, c.end)
 		}
 	}
+	// The 6th of September has no midnight in Santiago: summer time begins.
+	santiago := parse(t, strings.Replace(strings.Replace(valid, "Europe/Berlin", "America/Santiago", 1), "[mon, fri]", "[sun]", 1)).Rules[0].Limits("").Quiet
+	if got, want := santiago(time.Date(2026, 9, 7, 2, 0, 0, 0, time.UTC).UnixMilli()), time.Date(2026, 9, 7, 10, 0, 0, 0, time.UTC); got != want.UnixMilli() {
+		t.Errorf("%v, want %v", time.UnixMilli(got).UTC(), want)
+	}
 	// Quiet hours whose from and to are equal last a day.
 	whole := parse(t, strings.Replace(valid, `from: "22:00", to: "07:00"`, `from: "07:00", to: "07:00"`, 1)).Rules[0].Limits("").Quiet
 	if got := whole(at(2, 12, 0)); got != at(3, 7, 0) {

@@ -5,5 +5,5 @@
 // and returns those that are due: opened, updated or resolved.
 //
 // Look is level-triggered. It reads nothing of the past but the State. So a program that stores each Change together with its notices repeats none,
-// whenever it is stopped, and misses only problems that begin and end between two looks.
+// whenever it is stopped. A problem that ends before a look opens it has no notice.
 package notice

@@ -169,7 +169,7 @@ func (l *Look) member(m *rollout.Member, began int64) Member {
 	return out
 }
 
-// facts sets the fields of a member that come from the meta of its node (docs/meta.md).
+// facts sets the fields of a member that come from the meta (docs/meta.md) of its node and of its source.
 func (l *Look) facts(node *flow.Node, m *Member) {
 	var kind, namespace, name string
 	flow.EachField(node.Meta, func(key, value string) {
@@ -210,7 +210,7 @@ func (l *Look) facts(node *flow.Node, m *Member) {
 }
 
 // In returns n, which must not be merged, with only the regions for which has returns true. Of the members of a rollout, those in other regions are neither
-// kept nor counted.
+// kept nor counted, and Find has kept at most MaxMembers.
 func (n Notice) In(has func(region string) bool) Notice {
 	n.Regions = slices.DeleteFunc(slices.Clone(n.Regions), func(r string) bool { return !has(r) })
 	if n.Rollout == nil {

@@ -10,7 +10,7 @@ import (
 
 // Limits say when a notice is due. Times are milliseconds.
 type Limits struct {
-	Severity     Severity // the least that is opened
+	Severity     Severity // the least of the first notice of a key
 	After        int64    // how long something must last before it is opened
 	ResolveAfter int64    // how long it must be over before it is resolved; not for rollouts and revisions with an Until
 	UpdateEvery  int64    // the least time from a notice of a key to its next update, unless the severity rises

@@ -19,7 +19,7 @@ const (
 	KindSource  Kind = "source"  // a root cause that is a source of manifests or charts
 	KindRegion  Kind = "region"  // a stale region
 
-	KindRevision Kind = "revision" // a commit of a source; only for rules that name the kind
+	KindRevision Kind = "revision" // a commit of a source
 )
 
 // Kinds has all of them.
@@ -66,7 +66,7 @@ type Notice struct {
 	Regions  []string `json:"regions"` // sorted; empty if the subject has no region
 
 	Label    string    `json:"label"`             // the name of the object, flow or region
-	Object   string    `json:"object,omitempty"`  // Kind/namespace/name of a root cause
+	Object   string    `json:"object,omitempty"`  // of a root cause: Kind/namespace/name, or an id of another form
 	Class    string    `json:"class,omitempty"`   // of a root cause or a stale region: stable, for programs; of a rollout that has ended: its outcome
 	Sentence string    `json:"sentence"`          // for a person
 	Command  []string  `json:"command,omitempty"` // argv of the command to run next
@@ -152,7 +152,7 @@ type Member struct {
 	ID           string   `json:"id"`
 	Label        string   `json:"label"`
 	Region       string   `json:"region,omitempty"`
-	Object       string   `json:"object,omitempty"` // Kind/namespace/name
+	Object       string   `json:"object,omitempty"` // as in Notice
 	Status       string   `json:"status"`
 	WaitingSince int64    `json:"waitingSince,omitempty"`
 	StartedAt    int64    `json:"startedAt,omitempty"`

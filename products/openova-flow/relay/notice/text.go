@@ -30,7 +30,7 @@ func progress(r *Rollout) string {
 	return s + "."
 }
 
-// Title names the subject in a few words, without its state, so it stays the same when a message is updated.
+// Title names the subject in a few words, without its state.
 func (n *Notice) Title() string {
 	flows := strings.Join(n.Flows, ", ")
 	switch n.Kind {

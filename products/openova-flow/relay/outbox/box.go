@@ -26,7 +26,7 @@ const (
 	maxBytes     = 64 << 20 // a queue of this size has no room
 )
 
-// Box is an open outbox file. Its methods may be called from any goroutine, except Close.
+// Box is an open outbox file. All methods but Close may run concurrently.
 type Box struct {
 	db    *bbolt.DB
 	limit int // deliveries in a queue

@@ -4,5 +4,5 @@
 // A change of the state and its deliveries are written in one transaction. So a relay that is stopped at any instant has either written neither, and finds the
 // same change again, or has the deliveries in its outbox.
 //
-// The queue of a channel is bounded. Notices wait while it is full. A root cause that ends meanwhile is not reported.
+// The queue of a channel is bounded. Notices wait while it is full. A root cause that ends before its first notice is queued is not reported.
 package outbox

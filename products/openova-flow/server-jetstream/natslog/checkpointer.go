@@ -21,9 +21,9 @@ const (
 // flowProgress is how much of a flow's log is in the hub, and how much of that is in a checkpoint. Log.mu guards it; the goroutine of the consumer, which
 // alone changes begun, first, last and restored, reads these without it.
 type flowProgress struct {
-	begun    uint64 // the first entry of the flow that this log has read
-	first    uint64 // the entry that created the flow
-	last     uint64 // the last entry of the flow that is in the hub
+	begun    uint64 // the first entry of the flow that this log has read; 0: not recorded
+	first    uint64 // the entry that created the flow; 0: unknown
+	last     uint64 // the last entry of the flow that the hub has, or needs no more
 	count    int64  // entries of the flow up to last; -1: unknown
 	restored uint64 // entries up to it are not applied: the Seq of the restored checkpoint, or the end of a deleted incarnation; 0: neither
 
@@ -102,7 +102,7 @@ func (k *checkpointer) entryApplied(h *hub.Hub, flowID string, seq uint64, bytes
 	due := func(times int) bool {
 		return len(p.pending) >= times*l.cfg.checkpointEntries() || p.pendingBytes >= times*l.cfg.checkpointBytes()
 	}
-	// The replica that published the entry writes the checkpoint. Others write it only when that replica does not.
+	// The replica that published the entry writes the checkpoint. Others write it when that is overdue.
 	if own && due(1) || due(2) {
 		k.enqueue(flowID, p)
 	}
@@ -140,6 +140,7 @@ func (k *checkpointer) throttle(ctx context.Context, flowID string) error {
 		l.mu.Unlock()
 		select {
 		case <-changed:
+		case <-time.After(retryInterval): // the queue was full, or setProgress has replaced p
 		case <-ctx.Done():
 			return unavailable("no checkpoint of flow %s could be written within %s, and the log is full without one; retry", flowID, l.cfg.Timeout)
 		}

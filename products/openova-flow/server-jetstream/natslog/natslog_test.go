@@ -3,17 +3,20 @@ package natslog_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/natslog"
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/natsserver"
@@ -23,7 +26,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// testTimeout is the limit for every wait in these tests.
+// testTimeout limits waits and requests in these tests.
 const testTimeout = 60 * time.Second
 
 func testLogger(t *testing.T) *slog.Logger {
@@ -143,7 +146,7 @@ func upsert(t *testing.T, flowID, id, status string) *flow.Message {
 	return message(t, flowID, fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":%q,"label":"l","status":%q,"more":1}]}`, id, flowID, status))
 }
 
-// pushed returns a region's source, Kustomization or release at a random revision.
+// pushed returns an update of a region's source, Kustomization or release, with a random revision or generation.
 func pushed(t *testing.T, flowID, region string, r *rand.Rand) *flow.Message {
 	commit := fmt.Sprintf("main@sha1:%040d", r.IntN(4))
 	node := func(id, status, meta string) *flow.Message {
@@ -450,14 +453,35 @@ func TestIngest_RequestAbovePayloadLimitIsTooLarge(t *testing.T) {
 	if _, err := r.Ingest(record.Post{FlowID: "F", Messages: messages}); !errors.As(err, &large) {
 		t.Errorf("Ingest: %v, want a TooLargeError", err)
 	}
-	// The state of a flow may be larger than an entry: its checkpoint has several pieces.
-	for range 3 {
-		for chunk := range 4 {
-			if _, err := r.Ingest(record.Post{FlowID: "F", Messages: messages[chunk*200 : (chunk+1)*200]}); err != nil {
-				t.Fatal(err)
-			}
+}
+
+func TestLog_CheckpointOfSeveralPieces(t *testing.T) {
+	s := startNATS(t, t.TempDir())
+	r := start(t, s, hub.Config{})
+	noise := rand.NewChaCha8([32]byte{})
+	b := make([]byte, 6000) // gzip cannot compress it below the payload limit
+	for batch := range 3 {
+		var messages []*flow.Message
+		for i := range 90 {
+			_, _ = noise.Read(b) // never fails
+			messages = append(messages, upsert(t, "F", fmt.Sprint(batch, "-", i), base64.StdEncoding.EncodeToString(b)))
+		}
+		if _, err := r.Ingest(record.Post{FlowID: "F", Messages: messages}); err != nil {
+			t.Fatal(err)
 		}
 	}
+	r.log.Checkpoint(r.Hub, "F")
+	if keys := keysOf(t, s, "d.*.F.>"); !slices.ContainsFunc(keys, func(k string) bool { return strings.HasSuffix(k, ".1") }) {
+		t.Fatalf("keys %q, want a second piece", keys)
+	}
+	stream, err := admin(t, s).Stream(t.Context(), "OPENOVA_FLOW")
+	if err == nil {
+		err = stream.Purge(t.Context(), jetstream.WithPurgeSubject("openova-flow.log.F")) // the flow is in the checkpoint only
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	assertSame(t, start(t, s, hub.Config{}), r, false)
 }
 
 // TestClaim_HoldsAtAllReplicas claims a region at one replica and uses the lease at others.

@@ -46,7 +46,7 @@ func statusOf(t *testing.T, method, url string, header ...string) (code int, ret
 }
 
 // TestReplica_CutOffWithTheLeaderServesNoStaleAnswer cuts the stream's leader off together with its replica. For 10 s or longer the leader answers
-// with its old state. A client whose cursor is newer must not get an answer from it.
+// with its old state. A read with a newer cursor, and a deletion, must get 503.
 func TestReplica_CutOffWithTheLeaderServesNoStaleAnswer(t *testing.T) {
 	t.Parallel() // mostly waits
 	c, replicas := routed(t)

@@ -158,7 +158,7 @@ func TestServer_DamagedFilesAreReported(t *testing.T) {
 					t.Errorf("%s has a new incarnation", id(i))
 				}
 				if n := mustPost(t, p, id(i), body(i), fmt.Sprintf("other;epoch=1;n=%d", i+1)); n <= greatest {
-					t.Errorf("%s: number %d after %d", id(i), n, greatest)
+					t.Errorf("%s: seq %d after %d", id(i), n, greatest)
 				}
 			}
 		})

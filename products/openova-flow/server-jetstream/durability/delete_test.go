@@ -47,7 +47,7 @@ func remove(t testing.TB, p *process, flowID string) {
 	}
 }
 
-// TestServer_KilledAfterDeleteStarts deletes a flow with checkpoints while another one continues, and kills server and NATS soon after.
+// TestServer_KilledAfterDeleteStarts deletes one of two flows, which has checkpoints, and kills server and NATS soon after.
 func TestServer_KilledAfterDeleteStarts(t *testing.T) {
 	t.Parallel() // mostly waits
 	for kind, open := range stores() {

@@ -15,8 +15,8 @@ import (
 )
 
 // TestServer_KilledAtRandomLosesNothing sends SIGKILL to the server at random moments while writers post to flows of their own, and delete and create
-// them. With small rings checkpoints are written all the time. With the default ring only a regular stop writes one, so some rounds stop regularly.
-// A writer repeats a request without an answer, as an emitter would.
+// them. With small rings checkpoints are written all the time. With the default ring they are rare, but a regular stop writes them, so some rounds stop
+// regularly. A writer repeats a request without an answer, as an emitter would.
 func TestServer_KilledAtRandomLosesNothing(t *testing.T) {
 	t.Parallel() // mostly waits
 	for ring, ends := range map[int]int{4: 20, 64: 20, 4096: 12} {
@@ -113,7 +113,7 @@ func newWriter(i int, p *process, used *usedSeqs) *writer {
 	return &writer{p: p, r: rand.New(rand.NewPCG(uint64(i), 1)), id: id, state: flow.NewState(id, 0), used: used}
 }
 
-// step makes one change and waits for the acknowledgement.
+// step changes or deletes a flow and waits for the acknowledgements.
 func (w *writer) step() error {
 	w.n++
 	switch w.r.IntN(12) {
@@ -135,7 +135,7 @@ func (w *writer) step() error {
 	if w.r.IntN(3) == 0 {
 		lines = append(lines, fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"source","flowId":%q,"label":"l","region":"r","status":"s","meta":{"kind":"GitRepository","namespace":"n","url":"https://h/p","revision":"main@sha1:%040d","ready":"True"}}]}`, w.id, w.n))
 	}
-	for i := range 1 + w.r.IntN(3) { // no two lines are equal: verify takes a second one for a message that was applied twice
+	for i := range 1 + w.r.IntN(3) { // no two upserts are equal: verify takes a second one for a message that was applied twice
 		lines = append(lines, fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"n%d","flowId":%q,"label":"l","status":"s%d-%d"}]}`, w.r.IntN(40), w.id, w.n, i))
 	}
 	if w.r.IntN(4) == 0 {

@@ -115,7 +115,7 @@ func TestServer_PowerCutLosesNothing(t *testing.T) {
 	})
 }
 
-// tear appends to each file in synced the first half of what only written has, and creates a file that was never synced with the first half of it.
+// tear adds to synced the first half of what was appended to each file since its last sync, or of the whole file if it was never synced.
 func tear(written, synced string) error {
 	return filepath.WalkDir(written, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {

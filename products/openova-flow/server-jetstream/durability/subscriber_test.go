@@ -30,7 +30,7 @@ type subscriber struct {
 	fault     error
 }
 
-// run follows the flow until ctx ends, and changes the replica every few seconds.
+// run follows the flow until ctx ends or a fault, and chooses a replica at random every few seconds.
 func (sub *subscriber) run(ctx context.Context, r *rand.Rand) {
 	for ctx.Err() == nil {
 		one, cancel := context.WithTimeout(ctx, time.Duration(2000+r.IntN(6000))*time.Millisecond)

@@ -45,7 +45,7 @@ func (l *Log) awaitBroken(ctx context.Context) error {
 func (l *Log) endDamaged(seq, applied uint64) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Timeout)
 	defer cancel()
-	what := fmt.Sprintf("a new entry got number %d, but entry %d exists", seq, applied)
+	what := fmt.Sprintf("a new entry got number %d, but entry %d was applied before", seq, applied)
 	if _, err := l.bucket.PutString(ctx, l.keys(damageKind)+"lost", what); err != nil {
 		l.cfg.Logger.Error("damage not noted in the bucket", "err", err)
 	}

@@ -340,7 +340,7 @@ func TestLog_FullStreamIsAnOutage(t *testing.T) {
 		t.Errorf("Ingest after the outage: %v", err)
 	}
 	if n := log.Unacknowledged(); n != 0 {
-		t.Errorf("%d unacknowledged changes after a successful one, want 0", n)
+		t.Errorf("%d unacknowledged entries after a successful change, want 0", n)
 	}
 	limit(1)
 	for range 2 {

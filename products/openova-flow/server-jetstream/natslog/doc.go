@@ -11,5 +11,6 @@
 //     Its ring is then shorter until new messages fill it: a subscriber with an older cursor gets a snapshot.
 //   - A hub that fell behind the entries that the stream keeps restores the newest checkpoints. Its subscribers get a snapshot, like any that fell
 //     behind the ring.
-//   - If Run finds that acknowledged entries are in neither the stream nor a checkpoint, it fails with a *DamagedError.
+//   - If Run finds that acknowledged entries of a flow are in neither the stream nor a checkpoint, it fails with a *DamagedError. A stream that was
+//     deleted is replaced by an empty one.
 package natslog

@@ -31,10 +31,10 @@ func (l *Log) Reading() bool {
 	return len(l.flows) > 0
 }
 
-// Reloaded returns how many flows were loaded a second time because the stream had dropped entries meanwhile.
+// Reloaded returns how often a flow was loaded again because the hub lacked entries of it.
 func (l *Log) Reloaded() int64 { return l.reloaded.Load() }
 
-// Unacknowledged returns how many consecutive changes JetStream rejected or did not answer.
+// Unacknowledged returns how many consecutive entries JetStream rejected or did not answer.
 func (l *Log) Unacknowledged() int64 { return l.unacknowledged.Load() }
 
 // ShortenQueue makes the queue of checkpoints hold one. Call it before Run.

@@ -77,7 +77,7 @@ func (l *Log) tryChange(ctx context.Context) error {
 	return err
 }
 
-// quorum returns an error if the stream's leader has not reached a majority lately. A leader that has been cut off answers read
+// quorum returns an error if the stream has no leader, or one that has not reached a majority lately. A leader that has been cut off answers read
 // requests for 10 s and longer, but accepts no entries.
 func quorum(c *jetstream.ClusterInfo) error {
 	if c != nil && c.Leader == "" {

@@ -19,7 +19,7 @@ import (
 //   - skipGap: the stream has dropped entries that this hub has not read, after the first pass of loading (see finishIfRead).
 //   - reload: the hub turns out to lack an entry of the flow.
 
-// loading is the state of a consumer until the hub has everything that was in the log when it started.
+// loading is the state of a consumer until finish.
 type loading struct {
 	lists  map[string]checkpointList // at the start
 	late   map[string]uint64         // flows with an entry since the start, and the last such entry read
@@ -101,12 +101,12 @@ func newest(refs []checkpointRef) (checkpointRef, bool) {
 	return refs[len(refs)-1], true
 }
 
-// maxListReads is how many times the list is read again because a listed checkpoint is gone.
+// maxListReads is how many times the list is read again, at most, because a listed checkpoint is gone.
 const maxListReads = 200
 
 // restore replaces the hub's state of a flow by the checkpoint that choose selects from the list. The returned progress has restored == 0 if choose
-// selects none. If the checkpoint has been removed since it was listed, the list is read again. If it is unreadable, choose gets only newer
-// ones, which contain its state.
+// selects none. If the checkpoint has been removed since it was listed, the list is read again, unless the flow was deleted: then restore restores none.
+// If it is unreadable, choose gets only newer ones, which contain its state.
 func (c *consumer) restore(ctx context.Context, flowID string, list checkpointList, choose func([]checkpointRef) (checkpointRef, bool)) (*flowProgress, error) {
 	l := c.log
 	var unreadable error
@@ -228,8 +228,8 @@ func (c *consumer) finish(ctx context.Context) error {
 	return nil
 }
 
-// skipGap handles entries up to seq-1 that the stream has dropped and this hub has not read. Each of them is in a checkpoint that is newer than what
-// the hub has.
+// skipGap handles entries up to seq-1 that the stream has dropped and this hub has not read. Those of existing flows are in checkpoints that are newer than
+// what the hub has.
 func (c *consumer) skipGap(ctx context.Context, seq uint64) error {
 	l := c.log
 	lists, err := l.checkpoints.lists(ctx)

@@ -24,7 +24,7 @@ const (
 	tokenHeader = "Openova-Flow-Token" // identifies an entry to the log that published it
 	afterHeader = "Openova-Flow-After" // the publisher's state of the flow: see flowProgress.after
 	identityKey = "openova-flow-identity"
-	// headerRoom is the part of the payload limit that is reserved for an entry's headers.
+	// headerRoom is the part of the payload limit that is reserved for the headers of a message.
 	headerRoom = 512
 	// syncInterval is the least time between two entries for Sync, which a caller with read access can trigger. The stream keeps
 	// maxEntries of them, as of each flow. Purging them earlier would leave gaps that a slow replica cannot tell from missing entries of a flow.
@@ -35,7 +35,7 @@ const (
 type Log struct {
 	cfg  Config
 	js   jetstream.JetStream
-	name string // of this log, in tokens
+	name string // of this log, in tokens and keys
 
 	// Set by Run before it closes started.
 	stream   jetstream.Stream
@@ -52,13 +52,13 @@ type Log struct {
 	inFlight  chan struct{}
 	tokens    atomic.Int64
 
-	unacknowledged atomic.Int64 // consecutive changes that JetStream rejected or did not answer
+	unacknowledged atomic.Int64 // consecutive entries that JetStream rejected or did not answer
 	broken         chan error   // receives the error of endDamaged
 	skipped        atomic.Int64 // flows restored from a checkpoint because of a gap
-	reloaded       atomic.Int64 // flows loaded a second time
+	reloaded       atomic.Int64 // calls of reload
 
 	mu       sync.Mutex
-	applied  uint64                     // the last entry that is in the hub
+	applied  uint64                     // the consumer has handled the entries up to this one
 	waiters  []waiter                   // for applied to advance
 	pending  map[string]*pendingCommand // by token
 	nextSync *syncRequest               // shared by all Sync calls until it is sent
@@ -76,13 +76,13 @@ type waiter struct {
 	done chan struct{}
 }
 
-// pendingCommand is a command that this log has published and not applied yet.
+// pendingCommand is a command whose Append has not returned.
 type pendingCommand struct {
 	command record.Command
 	outcome chan hub.Outcome
 }
 
-// New returns a Log. Append and Sync wait until Run has opened the stream.
+// New returns a Log. Append and Sync wait, or fail, until Run has opened the stream.
 func New(cfg Config) (*Log, error) {
 	l := &Log{cfg: cfg.withDefaults(), started: make(chan struct{}), broken: make(chan error, 1), inFlight: make(chan struct{}, maxInFlight),
 		pending: make(map[string]*pendingCommand), flows: make(map[string]*flowProgress)}
@@ -324,7 +324,7 @@ func (l *Log) wait(ctx context.Context, seq uint64) error {
 	}
 }
 
-// advance records that an entry is in the hub, and wakes its waiters.
+// advance records that an entry has been handled, and wakes its waiters.
 func (l *Log) advance(seq uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

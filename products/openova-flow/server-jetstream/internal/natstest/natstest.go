@@ -33,7 +33,6 @@ type node struct {
 	cmd           *exec.Cmd
 }
 
-// scratch is made on first use.
 var scratch = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "natstest") })
 
 // Scratch returns a new directory that Main removes.

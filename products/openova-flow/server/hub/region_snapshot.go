@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"maps"
 	"sync"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
@@ -9,7 +10,7 @@ import (
 // maxRegionSnapshots is how many region snapshots of a flow are cached.
 const maxRegionSnapshots = 256
 
-// regionSnapshots caches the snapshots of single regions of a flow. Regions have no nodes in common, so all of them take about as much memory as the
+// regionSnapshots caches the snapshots of single regions of a flow. Regions have no nodes in common, so those of one state take about as much memory as the
 // snapshot of the flow.
 type regionSnapshots struct {
 	mu   sync.Mutex
@@ -39,7 +40,8 @@ func (c *regionSnapshots) of(s *flow.State, region string) *snapshot {
 	if c.kept == nil {
 		c.kept = make(map[string]regionSnapshot)
 	}
-	if !kept && len(c.kept) == maxRegionSnapshots {
+	maps.DeleteFunc(c.kept, func(other string, k regionSnapshot) bool { return k.version != s.RegionVersion(other) })
+	if len(c.kept) == maxRegionSnapshots && !kept {
 		for other := range c.kept {
 			delete(c.kept, other)
 			break

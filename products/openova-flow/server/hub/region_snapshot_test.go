@@ -128,3 +128,18 @@ func TestRegionSnapshot_IsNewAfterReplace(t *testing.T) {
 		t.Errorf("the region is %s", after)
 	}
 }
+
+// TestRegionSnapshot_OutdatedOnesAreDropped fills and empties one region after the other.
+func TestRegionSnapshot_OutdatedOnesAreDropped(t *testing.T) {
+	h := fleet(t, 1, 1)
+	for i := range 10 {
+		region := fmt.Sprint("once", i)
+		put(t, h, flow.UpsertNodes(flow.Node{ID: region + "/a", FlowID: "F", Label: "a", Status: "running", Region: region}))
+		part(t, h, region)
+		put(t, h, flow.DeleteNodes(region+"/a"))
+	}
+	part(t, h, "r0")
+	if n := hub.KeptRegions(h, "F"); n != 1 {
+		t.Errorf("%d regions are cached, want 1", n)
+	}
+}

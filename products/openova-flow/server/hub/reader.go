@@ -19,7 +19,7 @@ type Reader struct {
 	cursor        int64 // for a selection, the cursor
 	clientSeq     int64 // for a selection, lastSeq of FollowMany unless that is above LastSeq
 	rev           int64 // for one flow, claimed.rev at the last regions frame; noRegions: none yet
-	needsSnapshot bool  // the next delivery has a snapshot instead of messages or, for a selection, is that of begin
+	needsSnapshot bool  // for one flow, a snapshot comes before the next message; for a selection, the next delivery is that of begin
 	resumes       bool  // the client sent a cursor, so its first snapshots are resyncs
 	live          bool  // it was up to date once; later messages count for the delivery lag
 	closed        bool
@@ -110,8 +110,8 @@ func (r *Reader) Adopt(d Delivery) bool {
 	return true
 }
 
-// Await arranges that w is woken once there may be frames. Call it after Take has returned none. It returns false if Take may have something to return
-// already. One waiter serves several readers of a source, whose Takes have all returned none: call Await only of the one whose Take came first.
+// Await arranges that w is woken once there may be frames. Call it after a Take without More. It returns false if Take may have something to return already.
+// One Waiter serves several readers of a source after such Takes: call Await only of the reader whose Take came first.
 func (r *Reader) Await(w *Waiter) bool { return r.from.await(r, w) }
 
 // Cancel undoes Await: w is not woken any more by the reader's source, except by a wake that has already begun.

@@ -224,7 +224,7 @@ func TestFollowMany_StartsWithSnapshots(t *testing.T) {
 	sub := follow(t, h, "early", all, 0, false)
 	sub.drain()
 	if len(sub.counts) != 0 || !sub.reader.Await(&sub.waiter) {
-		t.Error("Await returned false though there are no frames")
+		t.Errorf("without flows the subscriber has %v, or Await returned false", sub.counts)
 	}
 	post := func(id, count string) {
 		if _, err := h.Ingest(record.Post{FlowID: id, Messages: []*flow.Message{flow.UpsertNodes(flow.Node{ID: "c", FlowID: id, Label: "c", Status: count})}}); err != nil {
@@ -439,8 +439,7 @@ func TestFollowMany_QuietSelectionKeepsItsPosition(t *testing.T) {
 	}
 }
 
-// TestFollowMany_ManySelections has very many selections, each of which gets its own flows only.
-func TestFollowMany_ManySelections(t *testing.T) {
+func TestFollowMany_ManySelectionsGetOnlyTheirOwnFlows(t *testing.T) {
 	h := hub.New(hub.Config{})
 	var readers []*hub.Reader
 	for i := range 2000 {

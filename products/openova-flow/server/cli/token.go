@@ -52,7 +52,7 @@ func token(args []string, stdout, stderr io.Writer) error {
 	return err
 }
 
-// split splits a comma-separated list and trims its parts.
+// split returns the parts of a comma-separated list, trimmed, without empty ones.
 func split(list string) (parts []string) {
 	for part := range strings.SplitSeq(list, ",") {
 		if part = strings.TrimSpace(part); part != "" {

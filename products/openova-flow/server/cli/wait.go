@@ -91,6 +91,10 @@ func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if fs.NArg() > 0 {
 		err = fmt.Errorf("unexpected argument %s; every argument of wait is a flag", terminal.Argument(fs.Arg(0)))
 	}
+	if err == nil && *tokenFile != "" {
+		w.follower.Token = readToken(*tokenFile)
+		_, err = w.follower.Token()
+	}
 	if err == nil {
 		err = w.open(*junit, os.O_TRUNC, (*gate.Answer).WriteJUnit)
 	}
@@ -104,15 +108,23 @@ func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		terminal.PrintError(stderr, "wait", err)
 		return waitMisused
 	}
-	if *tokenFile != "" {
-		token := ""
-		w.follower.Token = func() (string, error) {
-			text, err := os.ReadFile(*tokenFile)
-			token = cmp.Or(strings.TrimSpace(string(text)), token) // a pipe is empty when it is read again
-			return token, err
-		}
-	}
 	return w.run(ctx, stdout, stderr)
+}
+
+// readToken returns a function that reads a token from a file, so that the token may be rotated.
+func readToken(file string) func() (string, error) {
+	token := ""
+	return func() (string, error) {
+		text, err := os.ReadFile(file)
+		token = cmp.Or(strings.TrimSpace(string(text)), token) // a pipe is empty when it is read again
+		if err == nil && token == "" {
+			err = errors.New("the file is empty")
+		}
+		if err != nil {
+			return "", fmt.Errorf("read --token-file %.200q: %w", file, err)
+		}
+		return token, nil
+	}
 }
 
 // validate checks the flags, and completes the question with since and the Git repository.
@@ -190,7 +202,7 @@ func (w *waiting) run(parent context.Context, stdout, stderr io.Writer) error {
 		exit = waitInterrupted
 	}
 	if a == nil {
-		a = &gate.Answer{At: time.Now().UnixMilli(), Result: insight.Pending, Revision: w.ask.Revision,
+		a = &gate.Answer{At: time.Now().UnixMilli(), Result: insight.Pending, Revision: w.ask.Revision, Started: w.ask.Exact() || w.ask.Since.IsZero() && !w.ask.SinceStart,
 			Objects: []gate.Object{}, Problems: []gate.Problem{}, Sources: []gate.Source{}, Stale: []gate.Stale{}, Missing: []string{}} // not null in JSON
 		if exit == waitTimedOut {
 			fmt.Fprintln(p.out, "timed out: the server returned no state of this flow; check --url, --flow and the last error")

@@ -28,6 +28,17 @@ func TestWait_JSONWithoutAnswerHasEmptyLists(t *testing.T) {
 	}
 }
 
+func TestWait_WithoutAnswerARunHasStartedIfNoneIsRequired(t *testing.T) {
+	for since, want := range map[string]bool{"": true, "now": false, "2026-01-02T15:04:05Z": false} {
+		var out strings.Builder
+		_ = Program{}.Run(t.Context(), []string{"wait", "--url=http://127.0.0.1:1", "--flow=F", "--timeout=1ms", "--output=json", "--since=" + since}, env(), &out, io.Discard)
+		var answer struct{ Started *bool }
+		if err := json.Unmarshal([]byte(out.String()), &answer); err != nil || answer.Started == nil || *answer.Started != want {
+			t.Errorf("--since=%s: %v\n%s", since, err, &out)
+		}
+	}
+}
+
 func TestWait_ReportOfAnInterruptedWait(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	interrupt()

@@ -4,7 +4,7 @@ package flow
 // again: of these, a Base keeps only the text of the last one. Collect and Bytes may run at the same time; Apply must run alone.
 type Base struct {
 	state  *State             // without the nodes in single
-	single map[string]*[]byte // by node id, the text of the message, if it put this node alone
+	single map[string]*[]byte // by node id, the text of a message that put only this node
 	bytes  int64              // approximate memory of single
 }
 

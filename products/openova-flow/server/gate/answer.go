@@ -34,8 +34,8 @@ type Answer struct {
 	Suspended int  `json:"suspended"`
 	Started   bool `json:"started"` // a run has begun since Ask.Since; also true if Ask.Since is not set, or if the question is Exact
 
-	Objects  []Object  `json:"objects"`  // the objects that count, by id
-	Problems []Problem `json:"problems"` // root causes, worst first
+	Objects  []Object  `json:"objects"`  // the objects that count, except auxiliary ones, by id
+	Problems []Problem `json:"problems"` // root causes that count, worst first
 	Sources  []Source  `json:"sources"`  // sources that are required to have the revision, by id
 	Stale    []Stale   `json:"stale"`    // stale regions that concern the question, by name
 	Missing  []string  `json:"missing"`  // objects named in the question that do not exist

@@ -29,7 +29,7 @@ const (
 // maxSnapshot limits a response with status 200, in bytes. It is above the default limit of a server for one flow.
 const maxSnapshot = 512 << 20
 
-// ErrNoFlow is the error of a look at a flow that does not exist, perhaps not yet.
+// ErrNoFlow is in the error of a request for a flow that does not exist, perhaps not yet.
 var ErrNoFlow = errors.New("does not exist (yet)")
 
 // ErrNoResponse is in the error of a request that got no whole response. The text of that error has the address of the server.

@@ -75,7 +75,7 @@ type Gate struct {
 // sourceHistory is the history of a source since the gate started.
 type sourceHistory struct {
 	first  int64             // when it first had a revision that counts; 0: never
-	before map[string]bool   // revisions before first
+	before map[string]bool   // revisions up to first that did not count
 	later  map[string]bool   // revisions after first that are not in before, unless the repository knows that they are not later: they count too
 	origin map[string]string // the commit that an artifact was built from, by the artifact's revision
 }

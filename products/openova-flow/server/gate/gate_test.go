@@ -25,7 +25,7 @@ var (
 func commit(digit string) string          { return strings.Repeat(digit, 40) }
 func written(branch, digit string) string { return branch + "@sha1:" + commit(digit) }
 
-// cluster is one region, as an adapter reports it: GitRepository flux-system/fleet, its Kustomizations, and the releases that these apply.
+// cluster is one region, as an adapter reports it: a source, its Kustomizations, and releases.
 type cluster struct {
 	name          string
 	source        string // revision

@@ -69,6 +69,17 @@ func TestRollouts_ChangesNothing(t *testing.T) {
 	}
 }
 
+func TestRollouts_ResultIsNotChangedLater(t *testing.T) {
+	b := newBench(t)
+	b.put(2*second, node("x", "failed", second, 2*second), node("y", "failed", second, 2*second))
+	b.put(2*day, node("a", "succeeded", 2*day, 2*day+second))
+	ended := b.track.Rollouts(2*day + 10*minute)[0]
+	b.put(2*day+11*minute, node("x", "succeeded", 2*day+2*second, 2*day+3*second)) // late, and in the same rollout
+	if want := []string{"x", "y"}; ended.EndedAt.IsZero() || !slices.Equal(ended.AlreadyBroken, want) {
+		t.Errorf("ended at %v, broken before: %q, want %q", ended.EndedAt, ended.AlreadyBroken, want)
+	}
+}
+
 // TestResume_BehavesAsTheOriginal gives two trackers the same history, and now and then replaces one by a copy
 // restored from its encoded Memory.
 func TestResume_BehavesAsTheOriginal(t *testing.T) {

@@ -41,7 +41,7 @@ func readFacts(n *flow.Node, before *facts) (f facts) {
 		case "versionWanted":
 			f.wanted = flow.Keep(flow.Text(value), before.wanted)
 		case "waitingSince":
-			if ms, err := strconv.ParseInt(value, 10, 64); err == nil {
+			if ms, err := strconv.ParseInt(value, 10, 64); err == nil && ms >= -flow.MaxInteger && ms <= flow.MaxInteger {
 				f.waitingSince = flow.At(ms)
 			}
 		}
@@ -87,8 +87,8 @@ func (n *track) unready() bool {
 // activeAt reports whether the node is active at an instant, unless a new message changes it.
 func (n *track) activeAt(at int64) bool { return at < n.activeUntil }
 
-// versionTo returns the version that the node's run installs: the installed version after success, the requested one (perhaps a range)
-// before.
+// versionTo returns the version that the node's run installs: the installed version after success, otherwise the requested one
+// (perhaps a range).
 func (n *track) versionTo() string {
 	if n.status == flow.StatusSucceeded {
 		return cmp.Or(n.applied, n.wanted)
@@ -100,8 +100,7 @@ func rolloutID(start int64, node string) string {
 	return strconv.FormatInt(start, 36) + "-" + strconv.FormatUint(uint64(hash(node)), 36)
 }
 
-// hash is FNV-1a. It distinguishes two rollouts that start in the same millisecond, and gives the same id when history is
-// replayed.
+// hash is FNV-1a. In an id it tells apart rollouts that start in the same millisecond, and a replay of the same history gives the same ids.
 func hash(s string) uint32 {
 	h := uint32(2166136261)
 	for i := range len(s) {

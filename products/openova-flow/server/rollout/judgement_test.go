@@ -94,7 +94,7 @@ func BenchmarkIngest(b *testing.B) {
 	}
 }
 
-// counted counts the calls of Graph and the neighbours that they return.
+// counted counts the queries for neighbours and the neighbours in their results.
 type counted struct {
 	*flow.State
 	queries int
@@ -110,7 +110,7 @@ func (c *counted) Predecessors(id string, typ flow.RelType, f func(string)) {
 	c.queries++
 }
 
-// TestObserve_WaitingNodeReadsOnlyItsNeighbours adds a waiting node to a rollout of many members, each of which has a dependent.
+// TestObserve_WaitingNodeReadsOnlyItsNeighbours adds waiting nodes to a rollout of many members, each of which has a dependent.
 func TestObserve_WaitingNodeReadsOnlyItsNeighbours(t *testing.T) {
 	b := newBench(t)
 	var members []flow.Node
@@ -128,7 +128,7 @@ func TestObserve_WaitingNodeReadsOnlyItsNeighbours(t *testing.T) {
 		b.state.Apply(flow.UpsertNodes(n))
 		b.track.Observe(g, 3*second, []flow.Node{n}, nil)
 		if g.queries > 20 {
-			t.Errorf("put %d: %d neighbours read", i, g.queries)
+			t.Errorf("put %d: %d queries and neighbours", i, g.queries)
 		}
 	}
 	var joined []string

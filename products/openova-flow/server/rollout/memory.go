@@ -21,7 +21,7 @@ type Open struct {
 	Rollout
 	Lost    bool  `json:"lost,omitempty"` // a member was deleted before it finished
 	LastEnd int64 `json:"lastEnd"`        // latest start or end of work, by the nodes' clocks if they give one
-	QuietAt int64 `json:"quietAt"`        // when the latest work ended: arrival of the message, or the time in the judgement
+	QuietAt int64 `json:"quietAt"`        // when it began or the latest work ended: arrival of the message, or the time in the judgement
 }
 
 // Memory returns the state of the tracker.

@@ -71,7 +71,7 @@ type Graph interface {
 type Tracker struct {
 	nodes                 map[string]*track
 	active                map[string]*track // active nodes
-	idleFrom              int64             // all active nodes are active until then
+	idleFrom              int64             // all active nodes are active at least until then
 	open                  *openRollout
 	past                  []Rollout // ended, oldest first
 	kept                  int64     // bytes of past
@@ -266,7 +266,7 @@ func (t *Tracker) failing() []*track {
 	return t.failed
 }
 
-// update records whether a node is active, and copies its track to its member in the open rollout.
+// update records whether a node is active, and updates its member in the open rollout.
 func (t *Tracker) update(n *track, arrival int64) {
 	if n.activeAt(arrival) {
 		if t.active == nil {
@@ -366,13 +366,13 @@ func (t *Tracker) closeIfQuiet(at int64) {
 	}
 }
 
-// copy returns a tracker for calls of settle and closeIfQuiet that must not change t. It shares what these do not change.
+// copy returns a tracker for calls of settle and closeIfQuiet that must not change t. Later changes of t do not affect its rollouts.
 func (t *Tracker) copy() *Tracker {
 	c := *t
 	c.active, c.past = maps.Clone(t.active), slices.Clip(t.past)
 	if t.open != nil {
 		open := *t.open
-		open.Members = slices.Clone(open.Members)
+		open.Members, open.broken = slices.Clone(open.Members), slices.Clone(open.broken)
 		c.open = &open
 	}
 	return &c
@@ -395,7 +395,7 @@ func (t *Tracker) end() {
 		drop = i + 1
 	}
 	if drop > 0 {
-		t.past = slices.Clone(t.past[drop:]) // a copy, since Rollouts and Memory return parts of the old slice
+		t.past = slices.Clone(t.past[drop:]) // a copy, since a Memory may share the old slice
 	}
 }
 
@@ -443,7 +443,7 @@ func (t *Tracker) outcome(o *openRollout) string {
 }
 
 // Rollouts returns the rollouts at instant now (Unix milliseconds), newest first. The result must not be changed, since
-// the tracker shares the ended rollouts. A call does not affect later results.
+// the tracker shares the ended rollouts. A call does not affect later results, and later changes do not affect the result.
 func (t *Tracker) Rollouts(now int64) []Rollout {
 	c := t.copy()
 	c.settle(now)
@@ -451,7 +451,7 @@ func (t *Tracker) Rollouts(now int64) []Rollout {
 	all := make([]Rollout, 0, len(c.past)+1)
 	if c.open != nil {
 		r := c.open.Rollout
-		r.AlreadyBroken = slices.Clone(c.open.broken)
+		r.AlreadyBroken = c.open.broken
 		all = append(all, r)
 	}
 	for _, r := range slices.Backward(c.past) {

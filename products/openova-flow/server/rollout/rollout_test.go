@@ -269,6 +269,15 @@ func TestTracker_TwoRunsInOneRollout(t *testing.T) {
 	}
 }
 
+func TestTracker_WaitingSinceOutOfRangeIsIgnored(t *testing.T) {
+	b := newBench(t)
+	b.depends("x", "a")
+	b.put(second, node("x", "running", second, 0), node("a", "running", 0, 0, `"reason":"DependencyNotReady","waitingFor":["x"],"waitingSince":9007199254740992`))
+	if m := b.track.Rollouts(second)[0].Members; len(m) != 2 || !m[1].WaitingSince.IsZero() {
+		t.Errorf("%+v", m)
+	}
+}
+
 func TestTracker_LongWaitingChainJoinsAtOnce(t *testing.T) {
 	b := newBench(t)
 	const n = 20_000

@@ -54,7 +54,7 @@ func BenchmarkIngest(b *testing.B) {
 }
 
 // BenchmarkPushes pushes 1,000 revisions to 100 regions, each with a source, a Kustomization and ten releases, of which a push changes one: 600,000
-// messages. It reports the time and the live memory of all of them.
+// messages. It reports the live memory after all of them.
 func BenchmarkPushes(b *testing.B) {
 	const pushes, regions, releases = 1000, 100, 10
 	message := func(n flow.Node) []byte {
@@ -71,7 +71,7 @@ func BenchmarkPushes(b *testing.B) {
 		b.Run(fmt.Sprintf("revisions=%v", with), func(b *testing.B) {
 			for b.Loop() {
 				b.StopTimer()
-				before := live()
+				before, earlier := live(), b.Elapsed()
 				f := newFold(with)
 				for push := range int64(pushes) {
 					at, old, text := 1000+push*600, fmt.Sprintf("main@sha1:%040x", push), fmt.Sprintf("main@sha1:%040x", push+1)
@@ -97,7 +97,7 @@ func BenchmarkPushes(b *testing.B) {
 					b.ReportMetric(float64(f.revisions.Bytes())/(1<<20), "counted-MiB")
 					b.ReportMetric(float64(len(f.revisions.Revisions(nil, revision.Keep))), "revisions")
 				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/(pushes*regions*6), "ns/message")
+				b.ReportMetric(float64((b.Elapsed()-earlier).Nanoseconds())/(pushes*regions*6), "ns/message")
 				runtime.KeepAlive(f)
 				b.StartTimer()
 			}

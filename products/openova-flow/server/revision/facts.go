@@ -13,7 +13,7 @@ const (
 	kindSource        = "source" // any of sourceKinds
 )
 
-// Facts has the fields of a node's meta that matter for revisions (docs/meta.md). Its strings may share memory with the node.
+// Facts has the fields of a node's meta (docs/meta.md) that a Tracker reads. Its strings may share memory with the node.
 type Facts struct {
 	Kind, Namespace, URL, Ref string
 	Revision                  string // of a source: current; of a Kustomization: last applied
@@ -101,8 +101,11 @@ func (f *Facts) applier(region string) string {
 	return f.AppliedBy
 }
 
-// number reads an integer, 0 for anything else.
+// number reads an integer; 0 for anything else, and beyond flow.MaxInteger.
 func number(value string) int64 {
-	i, _ := strconv.ParseInt(value, 10, 64)
+	i, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || i > flow.MaxInteger || i < -flow.MaxInteger {
+		return 0
+	}
 	return i
 }

@@ -12,7 +12,7 @@ type Links struct {
 	template string // of other hosts
 }
 
-var errTemplate = errors.New("not an https URL with the placeholder {commit} in its path; the other placeholders are {host} and {path}")
+var errTemplate = errors.New("not an https:// URL with the placeholder {commit} in its path; the other placeholders are {host} and {path}")
 
 var linksOfHosts = map[string]string{
 	"github.com":    "https://{host}/{path}/commit/{commit}",
@@ -22,13 +22,14 @@ var linksOfHosts = map[string]string{
 	"bitbucket.org": "https://{host}/{path}/commits/{commit}",
 }
 
-// ParseLinks returns Links that use a template, such as https://git.example.com/{path}/-/commit/{commit}, for all other hosts than the known ones.
+// ParseLinks returns Links that use a template, such as https://git.example.com/{path}/-/commit/{commit}, for all hosts that are not known.
 func ParseLinks(template string) (Links, error) {
-	host, path, _ := strings.Cut(strings.TrimPrefix(template, "https://"), "/")
+	rest, secure := strings.CutPrefix(template, "https://")
+	host, path, _ := strings.Cut(rest, "/")
 	filled := fill(template, "git.example.com", "path", "0")
 	u, err := url.Parse(filled)
 	switch {
-	case err != nil, u.Scheme != "https", u.Host == "", u.User != nil,
+	case err != nil, !secure, u.Host == "", u.User != nil,
 		!strings.Contains(path, "{commit}"), strings.Contains(host, "{commit}"), strings.Contains(host, "{path}"),
 		strings.ContainsAny(filled, "{}\"'<>\\`"):
 		return Links{}, errTemplate

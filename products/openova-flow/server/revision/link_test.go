@@ -59,7 +59,7 @@ func TestLinks_Commit(t *testing.T) {
 func TestParseLinks_RejectsInvalidTemplates(t *testing.T) {
 	for _, bad := range []string{"", "x", "http://git.example.com/{commit}", "https://git.example.com/", "https://git.example.com/{path}", "https:///{commit}", "https://{commit}/x",
 		"https://{path}/{commit}", "https://a:b@git.example.com/{commit}", "https://git.example.com/{sha}/{commit}", "https://git.example.com/\"{commit}", "https://git.example.com/ %zz{commit}",
-		"javascript://git.example.com/{commit}", "//git.example.com/{commit}"} {
+		"javascript://git.example.com/{commit}", "HTTPS://{path}/{commit}", "//git.example.com/{commit}"} {
 		if l, err := revision.ParseLinks(bad); err == nil || l != (revision.Links{}) {
 			t.Errorf("%q is accepted", bad)
 		}

@@ -9,8 +9,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// Memory is the state of a Tracker that the nodes of its flow do not contain. Resume restores an equal tracker from both. Encoding and decoding it with
-// encoding/json changes nothing, and later changes of the tracker do not affect it.
+// Memory is the state of a Tracker that the nodes of its flow do not contain. Resume restores an equal tracker from both, also after the
+// Memory was encoded and decoded with encoding/json. Later changes of the tracker do not affect it.
 type Memory struct {
 	Sources        map[string]SavedSource        `json:"sources"` // by node id; nil: nothing is known
 	Kustomizations map[string]SavedKustomization `json:"kustomizations,omitempty"`
@@ -18,10 +18,10 @@ type Memory struct {
 	Revisions      []SavedRevision               `json:"revisions,omitempty"` // past revisions first, in the order in which their last source moved on
 }
 
-// SavedSource is a source as it was when it fetched its artifact, and the id of the revision that it has.
+// SavedSource is a source in a Memory. If its URL or reference has changed, it keeps the old ones until it has fetched with the new ones.
 type SavedSource struct {
 	Source
-	Revision string `json:"revision,omitempty"`
+	Revision string `json:"revision,omitempty"` // id of the revision that it has
 }
 
 // SavedKustomization has the times at which a Kustomization began to try its attempted revision, and had applied its applied one.
@@ -100,7 +100,7 @@ func (t *Tracker) Memory() Memory {
 	return m
 }
 
-// unsaved returns the last change of a release if it is the last run. A Memory omits it, since the node has its time.
+// unsaved returns the last change of a release as Resume reads it from the node: the last run.
 func (r *release) unsaved() SavedRelease {
 	return SavedRelease{ChangedAt: r.startedAt, HasRun: r.startedAt != 0}
 }

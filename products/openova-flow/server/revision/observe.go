@@ -20,7 +20,7 @@ func (t *Tracker) sourceAt(id, region string) *source {
 	return s
 }
 
-// cloned returns a copy of s. Its strings are equal ones of before, or copies: a part of a message would keep the message in memory.
+// cloned returns s with equal strings of before, or else with copies: a part of a message would keep the message in memory.
 func (s Source) cloned(before Source) Source {
 	return Source{flow.Keep(s.Kind, before.Kind), flow.Keep(s.Namespace, before.Namespace), flow.Keep(s.Name, before.Name), flow.Keep(s.URL, before.URL), flow.Keep(s.Ref, before.Ref)}
 }
@@ -149,9 +149,9 @@ func (t *Tracker) putRelease(n *flow.Node, f *Facts, arrival int64) {
 		if r.hasRun {
 			r.changedAt = r.startedAt
 		}
-	case first && r.startedAt == 0 && !r.ready && !r.failed: // it was created just now
+	case first && r.startedAt == 0 && !r.ready && !r.failed: // it has not run yet
 		r.newGeneration, r.changedAt = true, cmp.Or(f.ChangedSince, arrival)
-	case newRun && r.newGeneration && !r.hasRun: // of a change that has been attributed already
+	case newRun && r.newGeneration && !r.hasRun: // it belongs to the last change
 		r.hasRun = true
 		if r.part != nil {
 			if i, found := find(r.part.changes, r.id); found {

@@ -32,7 +32,7 @@ const (
 // Revision is a revision of equal sources, in all regions that follow them.
 type Revision struct {
 	ID             string   `json:"id"`
-	Source         Source   `json:"source"` // as in the region that saw it first
+	Source         Source   `json:"source"` // of the region that reported it first
 	Revision       string   `json:"revision"`
 	Commit         string   `json:"commit,omitempty"`         // in full; of an OCI artifact, the commit in its OriginRevision
 	OriginRevision string   `json:"originRevision,omitempty"` // of an OCI artifact: what it was built from, by its own annotation
@@ -40,10 +40,10 @@ type Revision struct {
 	FirstSeenAt    int64    `json:"firstSeenAt"`
 	SupersededBy   string   `json:"supersededBy,omitempty"` // id of the next revision, once every region has moved on
 	Rollouts       []string `json:"rollouts,omitempty"`     // ids of the rollouts that it caused, newest first
-	Regions        []Region `json:"regions"`                // that have seen it, by region and source
+	Regions        []Region `json:"regions"`                // that have seen it, sorted by region and source
 }
 
-// Region is a Revision in one source of a region.
+// Region is a Revision in one source of a region. When the source moves on, the counts stay as they are.
 type Region struct {
 	Region         string    `json:"region"`
 	SourceID       string    `json:"sourceId"`
@@ -55,7 +55,7 @@ type Region struct {
 	Applied        int       `json:"applied"`                  // Kustomizations of the source that have applied it
 	Of             int       `json:"of"`                       // Kustomizations of the source
 	Kustomizations []string  `json:"kustomizations,omitempty"` // the first that have not applied it
-	Changed        int       `json:"changed"`                  // releases that it changed and that exist; of them:
+	Changed        int       `json:"changed"`                  // releases that it changed, without deleted ones; of them:
 	Ready          int       `json:"ready"`
 	Failed         int       `json:"failed"`
 	Releases       []string  `json:"releases,omitempty"` // the first that it changed, also those that were deleted since
@@ -334,7 +334,7 @@ type Run struct {
 	StartedAt int64
 }
 
-// Runs returns the id of the revision that caused each run; of several, the lowest.
+// Runs returns the runs that revisions caused, each with the id of its revision; of several, the lowest id.
 func (t *Tracker) Runs() map[Run]string {
 	runs := make(map[Run]string)
 	for _, r := range t.revisions {

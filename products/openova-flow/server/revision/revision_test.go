@@ -82,8 +82,8 @@ func (w *harness) revisions(at int64, stale ...string) []revision.Revision {
 	return list
 }
 
-// want compares the revisions at an instant, newest first. Each is the first letter of its commit and, for each region, state/was applied/of
-// ready+failed/changed @endedAt; parts without a value are left out. Then it restarts the tracker.
+// want compares the revisions at an instant, newest first. Each is the first character of its digest and, for each region, region=state/was applied/of
+// ready+failed/changed @endedAt; without /was, the releases and the end if there are none. Then it restarts the tracker.
 func (w *harness) want(at int64, want ...string) {
 	w.t.Helper()
 	var got []string
@@ -319,7 +319,7 @@ func TestTracker_ChangedReference(t *testing.T) {
 	}
 }
 
-// A deleted object no longer counts for its own region, and changes no other region.
+// A deleted object no longer counts in its own region, and other regions stay as they are.
 func TestTracker_Deleted(t *testing.T) {
 	w := newHarness(t)
 	for _, region := range []string{"r1", "r2"} {

@@ -27,6 +27,14 @@ func with(n flow.Node, other map[string]any) flow.Node {
 	return n
 }
 
+func TestReadFacts_IntegersOutOfRangeAreUnknown(t *testing.T) {
+	for value, want := range map[string]int64{"5": 5, "9007199254740991": 9007199254740991, "9007199254740992": 0, "-9007199254740992": 0, "99999999999999999999": 0, "1.5": 0, `"5"`: 0, "null": 0} {
+		if f := revision.ReadFacts(&flow.Node{Meta: flow.Object(`{"updatedAt":` + value + `}`)}); f.UpdatedAt != want {
+			t.Errorf("%s is read as %d, want %d", value, f.UpdatedAt, want)
+		}
+	}
+}
+
 // appliedB returns a harness whose region r1 has applied b; b has changed no release yet.
 func appliedB(t *testing.T) *harness {
 	w := newHarness(t)

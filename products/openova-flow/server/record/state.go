@@ -227,8 +227,8 @@ func ReadState(r io.Reader) (*SavedState, error) {
 	return ReadLimitedState(r, math.MaxInt64)
 }
 
-// ReadLimitedState is ReadState with a limit in bytes, at which it stops and returns an error that wraps ErrLargeState. Elements count with their bytes,
-// other lines as a sixth, because JSON has up to six bytes for one in memory.
+// ReadLimitedState is ReadState with a limit in bytes. Beyond the limit it stops and returns an error that wraps ErrLargeState. The lines of instances, nodes
+// and relationships count in full, others as a sixth, because JSON has up to six bytes for one in memory.
 func ReadLimitedState(r io.Reader, limit int64) (*SavedState, error) {
 	in := &stateReader{in: bufio.NewReaderSize(r, 64<<10), sum: sha256.New(), left: limit}
 	s, err := in.state()
@@ -309,7 +309,7 @@ func (s *stateReader) state() (*SavedState, error) {
 			return nil, err
 		}
 		if head.Flow == "" || seen[head.Flow] {
-			return nil, fmt.Errorf("unexpected line of flow %q", head.Flow)
+			return nil, fmt.Errorf("want the first line of another flow, got one of flow %q", head.Flow)
 		}
 		seen[head.Flow] = true
 		c, err := s.flow(head)
@@ -326,8 +326,12 @@ func (s *stateReader) foot(line string, out *SavedState) error {
 		return err
 	}
 	want := sumLine(s.sum)
-	if end, err := s.line(encodedLine); err != nil || end != want {
-		return errors.Join(err, errors.New("checksum mismatch: the saved state is damaged"))
+	end, err := s.line(encodedLine)
+	if err != nil {
+		return err
+	}
+	if end != want {
+		return errors.New("checksum mismatch: the saved state is damaged")
 	}
 	if foot.Flows != len(out.Flows) {
 		return fmt.Errorf("the saved state has %d flows, but its end counts %d", len(out.Flows), foot.Flows)

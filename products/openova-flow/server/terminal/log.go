@@ -10,7 +10,7 @@ import (
 // LogLimit is the limit of Attr for a value, in bytes.
 const LogLimit = 4 << 10
 
-// Attr is a slog.HandlerOptions.ReplaceAttr that makes the message and the attributes of a log line safe to print. The handlers of slog escape only
+// Attr is a slog.HandlerOptions.ReplaceAttr that makes the message and the values of a log line safe to print. The handlers of slog escape only
 // some control characters, and cut nothing.
 func Attr(_ []string, a slog.Attr) slog.Attr {
 	switch a.Value.Kind() {

@@ -7,6 +7,10 @@ addr=${DEMO_ADDR:-127.0.0.1:8080} speed=${DEMO_SPEED:-10} flow=bootstrap
 url=http://$addr
 recordings=products/openova-flow/adapter-flux/testdata/recordings
 
+if bin/openova-flow-server healthcheck --listen-addr="$addr" 2>/dev/null; then
+	echo "Another server answers at $addr. Choose another address: make demo DEMO_ADDR=127.0.0.1:8090" >&2
+	exit 1
+fi
 FLOW_SERVER_LOG_LEVEL=warn bin/openova-flow-server --listen-addr="$addr" &
 server=$!
 player=

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that there is a Chromium for the browser tests: CHROME_PATH, else /usr/bin/chromium, which root installs from the
-# distribution's packages.
+# Makes sure that there is a Chromium for the browser tests: CHROME_PATH, else /usr/bin/chromium. Run by root, it installs the latter with apt-get.
 set -euo pipefail
 chrome=${CHROME_PATH:-/usr/bin/chromium}
 [ -x "$chrome" ] && exit 0

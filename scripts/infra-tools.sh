@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Prints the paths of the tools for the tests of infra/, as name=path. Builds missing ones into OPENOVA_FLOW_E2E_CACHE, else the user's cache:
+# Prints the paths of the tools for the tests of infra/, as name=path. Puts missing ones into OPENOVA_FLOW_E2E_CACHE, else the user's cache:
 #   tofu       OPENOVA_FLOW_TOFU, else tofu or terraform from PATH, else OpenTofu, built from its pinned module
 #   providers  a mirror with the random provider, built from its pinned module, so that no registry is needed
 #   cloud-init from PATH, else the distribution's package, unpacked: installed, it would run at this machine's next boot
 set -euo pipefail
+cache=$(realpath -m -- "${OPENOVA_FLOW_E2E_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/openova-flow-e2e}")
 cd "$(dirname "$0")/../test/install/cloudinit/tools"
-cache=${OPENOVA_FLOW_E2E_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/openova-flow-e2e}
 export GOWORK=off CGO_ENABLED=0
 mkdir -p "$cache"
 tmp=$(mktemp -d "$cache/building-XXXXXX")

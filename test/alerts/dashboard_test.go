@@ -113,7 +113,7 @@ var (
 	legend      = regexp.MustCompile(`\{\{(\w+)\}\}`)
 )
 
-// TestDashboard_ShowsWhatTheServerServes evaluates every query on the metrics of a real server: it has a result, with the labels that the panel shows.
+// TestDashboard_ShowsWhatTheServerServes evaluates every query on the metrics of a real server. Each has a result with the labels that the panel shows.
 func TestDashboard_ShowsWhatTheServerServes(t *testing.T) {
 	d, text := load(t)
 	s := scraped(t)
@@ -184,7 +184,7 @@ func TestDashboard_ShowsWhatTheServerServes(t *testing.T) {
 	}
 }
 
-// shows checks that an expression has a result, and that each sample of it has the labels names. It returns the labels of the first sample.
+// shows checks that an expression has a result, and that each of its samples has the labels in names. It returns the labels of the first sample.
 func (s *served) shows(t *testing.T, what, expr string, names ...string) map[string]string {
 	t.Helper()
 	got := s.check(t, what, expr)

@@ -23,7 +23,7 @@ import (
 // target are the labels that Prometheus adds to what it scrapes, from a ServiceMonitor.
 var target = []string{"job", "openova-flow-server", "instance", "10.0.0.1:8080", "namespace", "openova-flow", "pod", "openova-flow-server-0"}
 
-// served is what Prometheus has after it scraped a server twice.
+// served is what Prometheus has stored after it scraped a server twice.
 type served struct {
 	storage *teststorage.TestStorage
 	at      time.Time                  // of the last scrape
@@ -97,7 +97,7 @@ func node(id, status string, began int64, meta string) string {
 	return strings.Join(strings.Fields(fmt.Sprintf(`{"id":%q,"flowId":"prod","label":%q,"region":%q,"status":%q,%s"meta":%s}`, id, id, region, status, started, meta)), " ")
 }
 
-// add stores a scrape as Prometheus does.
+// add stores the samples of a scrape with the labels of the target.
 func (s *served) add(t *testing.T, text string, at time.Time) {
 	t.Helper()
 	app := s.storage.Appender(t.Context())

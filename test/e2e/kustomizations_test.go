@@ -17,7 +17,7 @@ import (
 // recorded has the names of the recordings of real controllers, by region.
 var recorded = map[string][]string{"fsn1": {"real-a-bootstrap"}, "hel1": {"real-b-scenarios", "real-d-kustomizations"}}
 
-// recordedProblems has the root causes at the end of the recordings, by node id, with the nodes that they block.
+// recordedProblems has the root causes at the end of the recordings, by node id, with the other nodes of each problem and those that it blocks.
 var recordedProblems = map[string][]string{
 	"hel1/lab/nochart":                 {}, // its chart has no such version
 	"hel1/lab/nosecret":                {}, // its target cluster is gone

@@ -129,11 +129,11 @@ func (r *region) setRelease(i int, ready, message string) error {
 // pixels is a page in Chromium that shows the last release, which alternates between failed and ready. nil: no page.
 type pixels struct {
 	region *region
-	made   []time.Time
 
 	mu    sync.Mutex
-	spans []time.Duration
-	fail  bool // the last change made the release fail
+	made  []time.Time     // when each change was requested
+	spans []time.Duration // from each change to the page
+	fail  bool            // the last change made the release fail
 }
 
 func (s *stage) pixels(r *region) *pixels {

@@ -104,14 +104,14 @@ func buildPrograms() error {
 		cmd := exec.Command("go", "build", "-trimpath", "-o", bin, "./cmd/"+program)
 		cmd.Dir = products + module
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("building %s: %w\n%s", program, err, out)
+			return fmt.Errorf("build %s: %w\n%s", program, err, out)
 		}
 	}
 	serverBinary, adapterBinary = bin+"openova-flow-server", bin+"openova-flow-adapter-flux"
 	return nil
 }
 
-// startPlane starts a control plane with the tests' objects. If it returns one with an error, that one runs.
+// startPlane starts a control plane with what the tests need. A plane that it returns with an error is running too.
 func startPlane(ctx context.Context, name string) (*plane.Plane, error) {
 	p, err := plane.New(ctx, kit, filepath.Join(work, name), filepath.Join(logs, name))
 	if err != nil {
@@ -131,7 +131,10 @@ func startPlane(ctx context.Context, name string) (*plane.Plane, error) {
 	if err := established(ctx, p); err != nil {
 		return p, fmt.Errorf("%s: %w", name, err)
 	}
-	return p, grant(ctx, name, p)
+	if err := grant(ctx, name, p); err != nil {
+		return p, fmt.Errorf("%s: %w", name, err)
+	}
+	return p, nil
 }
 
 func installCRDs(ctx context.Context, p *plane.Plane) error {
@@ -170,7 +173,7 @@ func established(ctx context.Context, p *plane.Plane) error {
 	return errors.Join(errs...)
 }
 
-// grant gives the adapter's service account the permissions that it has in a cluster.
+// grant creates the adapter's service account and its permissions.
 func grant(ctx context.Context, region string, p *plane.Plane) error {
 	return p.Admin().ApplyFile(ctx, "manifests/emitter.yaml", "LEASE", leaseName(region))
 }

@@ -41,7 +41,10 @@ func Read(file string) ([]Event, error) {
 		}
 		all = append(all, e)
 	}
-	return all, lines.Err()
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s: line %d: %w", file, len(all)+1, err)
+	}
+	return all, nil
 }
 
 // Conductor replays in one cluster. It is not safe for concurrent use.

@@ -9,11 +9,11 @@ import (
 
 // Release describes a HelmRelease in a test.
 type Release struct {
-	Namespace, Name string
+	Namespace, Name string   // Namespace is flux-system if it is empty
 	DependsOn       []string // names in the same namespace
 	Suspend         bool
 	UID             string // Put with another UID deletes the object and creates it again
-	Ready           string // status of the Ready condition; empty: no condition
+	Ready           string // status of the Ready condition; empty: there is none
 	Reason, Message string
 	Stalled         bool
 	Finalizers      []string

@@ -19,7 +19,7 @@ type Kit struct {
 	CRDs            []string // files with one CRD each
 }
 
-// CacheDir is the folder for built programs: OPENOVA_FLOW_E2E_CACHE, otherwise a folder in the user's cache.
+// CacheDir returns the folder for built programs: OPENOVA_FLOW_E2E_CACHE, otherwise a folder in the user's cache.
 func CacheDir() (string, error) {
 	if dir := os.Getenv("OPENOVA_FLOW_E2E_CACHE"); dir != "" {
 		return filepath.Abs(dir)

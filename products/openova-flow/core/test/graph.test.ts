@@ -211,6 +211,12 @@ describe("criticalPath", () => {
     expect(criticalPath(graphOf([ran("a", 0, 10), ran("b", 10, 30)], [edge("a", "b"), edge("b", "a")]), now).durationMs).toBe(20);
   });
 
+  it("ignores edges to and from other flows, also if an id there equals one here", () => {
+    const nodes = [ran("a", 0, 1000), ran("b", 1000, 3000)];
+    const foreign = [edge("b", "a", { fromFlowId: "other" }), edge("a", "b", { type: "finish-to-finish", toFlowId: "other" })];
+    expect(criticalPath(graphOf(nodes, [edge("a", "b"), ...foreign]), now)).toEqual(criticalPath(graphOf(nodes, [edge("a", "b")]), now));
+  });
+
   it("covers the whole time of hel1's bootstrap", () => {
     const { graph, start, now } = recordedAt("kit-hel1", 200);
     const path = criticalPath(graph, now);

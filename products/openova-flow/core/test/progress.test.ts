@@ -113,6 +113,10 @@ describe("the ETA of a rollout", () => {
     expect(eta(working, waits)).toBe(106_000 + 20_000);
     expect(rolloutProgress(graphOf([working, waits]), current, now, history).etaAt).toBe(now + 20_000);
   });
+  it("does not depend on a node of another flow with the same id", () => {
+    const foreign = [edge("b", "a", { fromFlowId: "other" }), edge("a", "a", { fromFlowId: "other" })];
+    expect(rolloutProgress(graphOf([working, waits], [edge("a", "b"), ...foreign]), current, now, history).etaAt).toBe(106_000 + 20_000);
+  });
   it("is absent if it cannot be estimated", () => {
     expect(eta(working, waits, [])).toBeUndefined();
     expect(eta(node("a", "failed"), waits)).toBeUndefined();

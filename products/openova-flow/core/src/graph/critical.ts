@@ -70,7 +70,7 @@ function longest(graph: FlowGraph, node: FlowNode, chains: ReadonlyMap<string, C
 }
 
 function orders(e: GraphEdge): boolean {
-  return !e.cyclic && (e.type === "finish-to-start" || e.type === "finish-to-finish");
+  return !e.cyclic && e.fromFlowId === undefined && e.toFlowId === undefined && (e.type === "finish-to-start" || e.type === "finish-to-finish");
 }
 
 /** A run that starts later than this after its dependency's end was not caused by it. */
@@ -82,7 +82,7 @@ function cameBefore(from: FlowNode, to: FlowNode): boolean {
   return from.startedAt <= to.startedAt && to.startedAt - (from.endedAt ?? to.startedAt) <= UNRELATED_MS;
 }
 
-/** The members in topological order. Cyclic edges are ignored. */
+/** The members in topological order of the edges that order them. */
 function inOrder(graph: FlowGraph, members: ReadonlySet<string>): readonly string[] {
   const remaining = new Map<string, number>();
   for (const id of members) {

@@ -152,7 +152,7 @@ function estimate(
       stack.pop();
       continue;
     }
-    const before = graph.in(id).filter((e) => !e.cyclic && e.type === "finish-to-start" && left.has(e.from)).map((e) => e.from);
+    const before = graph.in(id).filter((e) => !e.cyclic && e.fromFlowId === undefined && e.type === "finish-to-start" && left.has(e.from)).map((e) => e.from);
     const unknown = before.filter((b) => !ends.has(b));
     if (unknown.length > 0) {
       for (const b of unknown) stack.push(b);

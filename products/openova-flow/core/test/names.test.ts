@@ -43,6 +43,12 @@ describe("nameOf", () => {
     expect(fullNameOf(graph, "one")).toBe("one");
   });
 
+  it("does not repeat the region of an id", () => {
+    const twin = (id: string): FlowNode => node(id, "succeeded", {}, { label: "twin", region: "eu" });
+    const twins = graphOf([twin("eu/one"), twin("eu/two"), release("us/a/api", "a")]);
+    expect([fullNameOf(twins, "eu/one"), fullNameOf(twins, "us/a/api")]).toEqual(["eu/one", "us/api"]);
+  });
+
   it("keyOf is the same in every region", () => {
     expect(keyOf(release("us/a/redis", "a"))).toBe("a/redis");
     expect(keyOf({ id: "x", label: "redis", region: "eu" })).toBe("redis");

@@ -53,6 +53,13 @@ describe("problems", () => {
     expect(commandsFor(api({})).map((c) => c.title)).toContain("Try again now");
   });
 
+  it("has unique keys, whatever is in ids and classes", () => {
+    const broken = (id: string, cause: string): FlowNode => node(id, "failed", { judgement: { state: "broken", problem: true, cause: { class: cause } } });
+    const found = problems(graphOf([broken("b c", "a"), broken("c", "a b")]), now);
+    expect(found.map((p) => [p.reason, p.id])).toEqual([["a", "b c"], ["a b", "c"]]);
+    expect(new Set(found.map((p) => p.key)).size).toBe(2);
+  });
+
   it("reports a missing dependency separately for each region", () => {
     const withoutDependency = (id: string, region: string): FlowNode => node(id, "running", { waitingFor: ["hel1/gone"], waitingSince: 5 }, { region });
     const found = problems(graphOf([withoutDependency("fsn1/a", "fsn1"), withoutDependency("hel1/b", "hel1"), withoutDependency("hel1/c", "hel1")]), now);
@@ -163,7 +170,7 @@ describe("problems", () => {
 });
 
 describe("commandsFor", () => {
-  it("are for Flux objects, with resume for a suspended one", () => {
+  it("returns commands for Flux objects, with resume for a suspended one", () => {
     expect(commandsFor(node("r", "running", { kind: "Region" }))).toEqual([]);
     const titles = (n: FlowNode): string[] => commandsFor(n).map((c) => c.title);
     expect(titles(node("a", "running", { suspended: true }))).toContain("Resume it");
@@ -172,7 +179,7 @@ describe("commandsFor", () => {
   });
 });
 
-it("has no dependencies: no framework, no DOM, no other package", () => {
+it("the package has no dependencies", () => {
   const manifest = JSON.parse(readFileSync(pathOf("core/package.json"), "utf8")) as Record<string, unknown>;
   expect(manifest["dependencies"]).toBeUndefined();
   expect(manifest["peerDependencies"]).toBeUndefined();

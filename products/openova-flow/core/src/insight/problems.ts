@@ -19,12 +19,12 @@ export interface Problem {
   readonly ids: readonly string[];
   /** The shortest unambiguous name, without the region; for a cycle across regions, the names of these. */
   readonly label: string;
-  /** The name, with its region in front if the flow has several regions. */
+  /** The label, with the region in front where it is needed. */
   readonly name: string;
   readonly region: string;
   readonly display: DisplayState;
   readonly reason: string;
-  /** The `message` in the node's meta. */
+  /** The `message` in the node's meta; empty if there is none. */
   readonly message: string;
   readonly sentence: string;
   readonly command?: string;
@@ -35,7 +35,7 @@ export interface Problem {
   /** `blocks` may be incomplete, because the search reached its limit. */
   readonly blocksMore?: true;
   readonly since?: number;
-  /** When its region was last seen, if the region is stale: the other fields are as of then. */
+  /** When the region of node `id` was last seen, if that is stale: the state of the node is as of then. */
   readonly lastSeen?: number;
 }
 
@@ -51,7 +51,7 @@ export function problems(graph: FlowGraph, now: number): readonly Problem[] {
 function regionProblems(graph: FlowGraph, now: number): readonly Problem[] {
   return [...graph.state.regions].flatMap(([region, lease]) => {
     const found: Problem[] = [];
-    const key = (reason: string): string => `region ${reason} ${region}`;
+    const key = (reason: string): string => JSON.stringify(["region", reason, region]);
     const label = graph.nodes.get(region)?.label ?? region;
     const base = { id: region, ids: [region], label, name: label, region: "", message: "", blocks: [] };
     if (lease.state === "stale" && now - lease.since > STALE_AFTER_MS) {
@@ -92,7 +92,7 @@ function toProblem(graph: FlowGraph, root: Root, now: number): Problem {
   const command = isInGit ? valuesCommand(node) : offered === undefined ? undefined : offeredCommand(offered);
   return {
     ...rest,
-    key: `${root.reason} ${root.id}`,
+    key: JSON.stringify([root.reason, root.id]),
     // Only a cycle across regions has another label than its root.
     ...(root.label !== node.label ? { label: root.label, name: root.label } : { label: nameOf(graph, root.id), name: fullNameOf(graph, root.id) }),
     message: metaOf(node).message ?? "",

@@ -33,10 +33,10 @@ export function nameOf(graph: FlowGraph, id: string): string {
   return [-1, -2].map((n) => parts.slice(n).join("/")).find((name) => name !== "" && !owners.has(name)) ?? id;
 }
 
-/** The name, with its region in front if the flow has several regions, unless the node is the region's own. */
+/** The name, with the node's region in front if the flow has several regions, unless the node is the region's own or the name is an id that begins with it. */
 export function fullNameOf(graph: FlowGraph, id: string): string {
-  const region = graph.nodes.get(id)?.region ?? "";
-  return region === "" || region === id || namesOf(graph).regions < 2 ? nameOf(graph, id) : `${region}/${nameOf(graph, id)}`;
+  const region = graph.nodes.get(id)?.region ?? "", name = nameOf(graph, id);
+  return region === "" || region === id || namesOf(graph).regions < 2 || (name === id && id.startsWith(`${region}/`)) ? name : `${region}/${name}`;
 }
 
 function namesOf(graph: FlowGraph): Names {

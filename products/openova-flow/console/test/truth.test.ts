@@ -238,7 +238,7 @@ describe("a link to history that the server no longer has", () => {
     await server.post(flow, [nodes(release({ flow, region: "eu", name: "web", status: "succeeded", startedAt: Date.now() - 9000, endedAt: Date.now() - 8000 }))]);
   });
 
-  it.each(VIEWS.map((v) => v.id))("to an instant offers the earliest, now and the rollouts: %s", async (view) => {
+  it.each(VIEWS.map((v) => v.id))("to an instant offers the earliest instant and now: %s", async (view) => {
     const page = await open(`?flow=${flow}&view=${view}&at=2020-01-01T00:00:00.000Z`);
     await says(page.locator("main"), /no longer available The history of kept begins at/);
     expect(await page.getByRole("region", { name: "Time travel" }).count()).toBe(1);
@@ -250,7 +250,7 @@ describe("a link to history that the server no longer has", () => {
     expect(page.url()).not.toContain("at=");
   });
 
-  it("to a rollout offers now and all rollouts", async () => {
+  it("to a rollout offers all rollouts", async () => {
     const page = await open(`?flow=${flow}&rollout=nonsense&view=timeline`);
     await says(page.locator("main"), /This rollout is no longer available/);
     await page.getByRole("link", { name: "All rollouts" }).click();
@@ -285,6 +285,19 @@ describe("an object that is not watched", () => {
     await page.goto(`${server.url}?flow=${flow}&node=eu/Kustomization/flux-system/apps`);
     await says(details(page), /is not watched, so it is unknown whether it exists/);
   });
+});
+
+it("a dependency in another flow is not shown as the node of this flow with the same id", async () => {
+  const flow = "linked";
+  const relationships = [{ fromId: "eu/api", fromFlowId: "other", toId: "eu/web", type: "finish-to-start" }, { fromId: "eu/web", toId: "eu/api", toFlowId: "other", type: "finish-to-start" }];
+  await server.post(flow, [
+    nodes(regionNode(flow, "eu"), ...["api", "db", "web"].map((name) => release({ flow, region: "eu", name, status: "succeeded" }))),
+    needs(["eu/db", "eu/web"]),
+    JSON.stringify({ type: "upsert-rels", relationships }),
+  ]);
+  const page = await open(`?flow=${flow}&node=eu/web`);
+  await says(details(page), /Depends on db/);
+  expect(await details(page).getByRole("link", { name: "api" }).count()).toBe(0);
 });
 
 it("a region says how far the clock of its cluster is off", async () => {

@@ -106,7 +106,7 @@ export class FlowModel {
   readonly passing: ReadonlySet<string> | null = $derived.by(() => {
     if (!this.isFiltered) return null;
     const ids = new Set(this.selection.map((n) => n.id));
-    const isNeeded = (id: string): boolean => this.graph.isAuxiliary(id) && this.graph.out(id).some((e) => ids.has(e.to));
+    const isNeeded = (id: string): boolean => this.graph.isAuxiliary(id) && this.graph.out(id).some((e) => e.toFlowId === undefined && ids.has(e.to));
     return new Set([...ids, ...[...this.graph.nodes.keys()].filter(isNeeded)]);
   });
   readonly #insight = $derived(this.#diagnosis?.insightOf(this.graph, this.clock));

@@ -17,7 +17,7 @@ const TIME = process.env["EQUIVALENCE_TIME"] ?? "2m";
 interface Step {
   readonly messages: readonly unknown[];
   readonly snapshot: unknown;
-  /** Ids of the nodes that contain no others. */
+  /** Ids of the nodes that contain no node of their region. */
   readonly leaves: readonly string[];
 }
 

@@ -1,6 +1,6 @@
 import { compareBytes, type FlowMessage, type FlowNode, type FullSnapshot, type Relationship } from "../src/index.js";
 
-/** The fold as the contract defines it, without optimizations. The tests compare the real fold with it. */
+/** The fold as the contract defines it, without optimizations. */
 export function naiveFold(flowId: string, messages: readonly FlowMessage[]): FullSnapshot | null {
   let flow: FullSnapshot["flow"] | null = null;
   let nodes: FlowNode[] = [];

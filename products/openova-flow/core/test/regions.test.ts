@@ -163,7 +163,7 @@ describe("regions on a stream", () => {
     expect(staleRegions(store.state.regions)).toEqual([]);
   });
 
-  it("are empty if the server sends none, also after a restart", async () => {
+  it("are empty after a restart if the server sends none", async () => {
     const store = new FlowStore({ flowId: "F", now: clock.now });
     connect({ url: "/", flowId: "F", fetch: server.fetch, now: clock.now, timers: clock, random: () => 0.5, onState: (s) => store.setConnection(s), onEvent: (e) => store.receive(e) });
     await settle();

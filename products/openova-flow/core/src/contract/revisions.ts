@@ -28,11 +28,11 @@ export interface RevisionRegion {
   readonly of: number;
   /** Ids of Kustomizations that have not applied it; not all if there are many. */
   readonly kustomizations: readonly string[];
-  /** Number of releases that it changed, and how many of these are ready or failed. */
+  /** Number of existing releases that it changed, and how many of these are ready or failed. */
   readonly changed: number;
   readonly ready: number;
   readonly failed: number;
-  /** Ids of releases that it changed; not all if there are many. */
+  /** Ids of releases that it changed, also of deleted ones; not all if there are many. */
   readonly releases: readonly string[];
   readonly rootCauses: readonly string[];
   readonly overtakenBy?: string;
@@ -40,7 +40,7 @@ export interface RevisionRegion {
   readonly stale: boolean;
 }
 
-/** A commit, tag or digest of a source, in all regions that follow it. */
+/** A revision of a source, such as a commit, in all regions that have seen it. */
 export interface Revision {
   readonly id: string;
   readonly source: RevisionSource;

@@ -42,12 +42,12 @@ function isRollout(value: unknown): value is Rollout {
   );
 }
 
-/** The first rollout that started by `at`: of rollouts with the newest first, the current one. Null if there is none. */
+/** The newest rollout that had started at `at`; null if there is none. `rollouts` has the newest first. */
 export function currentRollout(rollouts: readonly Rollout[], at = Infinity): Rollout | null {
   return rollouts.find((r) => r.startedAt <= at) ?? null;
 }
 
-/** A rollout as of an instant: still in progress if it ended later. */
+/** A rollout as of an instant: in progress if it ended later. Its members stay as they are. */
 export function rolloutAt(rollout: Rollout, at: number): Rollout {
   if (rollout.endedAt === undefined || rollout.endedAt <= at) return rollout;
   const { endedAt: _, ...rest } = rollout;

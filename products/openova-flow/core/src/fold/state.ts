@@ -19,7 +19,10 @@ export interface FlowState {
   readonly regions: Regions;
   /** A number of its own for each state. Use it only for comparisons. */
   readonly version: number;
-  /** Equal numbers mean equal relationships, and nodes with equal ids, regions and roles (`auxiliary`, kind Region). Use it only for comparisons. */
+  /**
+   * Equal numbers mean relationships that are equal except for extra fields, and nodes with equal ids, regions and roles (`auxiliary`, kind
+   * Region). Use it only for comparisons.
+   */
   readonly topologyVersion: number;
 }
 

@@ -11,7 +11,7 @@ const REPORT_MS = 2_000;
 export interface Restart {
   /** What the server has sent since the restart. */
   readonly confirmed: FlowState;
-  /** `confirmed`, and the unconfirmed nodes. */
+  /** `confirmed`, and the unconfirmed nodes with their relationships. */
   readonly shown: FlowState;
   /** When the unconfirmed nodes of a region are removed. Empty once the restart is over. */
   readonly deadlines: ReadonlyMap<string, number>;

@@ -144,7 +144,7 @@ export interface NodeTimes {
   readonly waitingMs: number;
   readonly workingMs: number;
 }
-/** The waiting and the working time of the current run, up to `at`; in a stale region no later than when that was last seen. */
+/** The waiting and the working time of the current run. What has not ended counts until `at`; in a stale region, until that was last seen. */
 export function times(node: FlowNode, at: number, regions?: Regions): NodeTimes {
   const now = knownUntil(regions, node.region, at);
   const { waitingSince } = metaOf(node);

@@ -11,6 +11,6 @@ export function isWatched(graph: FlowGraph, id: string): boolean {
   const { namespaces = ["*"], notWatched = [] } = node === undefined ? {} : metaOf(node);
   if (notWatched.some((n) => n.kind === object.kind)) return false;
   if (!namespaces.includes("*") && !namespaces.includes(object.namespace)) return false;
-  // Some recordings have no `notWatched`. Without a node of the kind it is unknown whether the kind is watched.
+  // Some recordings have no `notWatched`, so a kind counts as watched only if the region has a node of it.
   return object.kind === "HelmRelease" || [...graph.nodes.values()].some((n) => n.region === region && metaOf(n).kind === object.kind);
 }

@@ -213,8 +213,8 @@ export class Insight {
   }
 
   /**
-   * The ids that block a waiting node, in byte order: missing ids, cycle members and root causes. If all of its needs are satisfied, those
-   * that its judgement names, or all.
+   * The ids that block a node that waits or lacks a need, in byte order: missing ids, cycle members and root causes. If all of its needs are
+   * satisfied, those that its judgement names; if it names none, all needs. Empty for other nodes.
    */
   heldBy(id: string): readonly string[] {
     const v = this.#byId.get(id);
@@ -232,7 +232,7 @@ export class Insight {
     return (v.waits && !v.isRoot) || v.cycle !== undefined ? this.heldBy(id) : names(rootsBehind([v]));
   }
 
-  /** The ids that a node waits for directly, or blames. */
+  /** The needs of a node that waits or lacks one; of another node, the ids that it blames. */
   behind(id: string): readonly string[] {
     const v = this.#byId.get(id);
     return v === undefined ? NONE : (v.waits || v.isLost ? v.needs : v.blames).map((d) => d.id);

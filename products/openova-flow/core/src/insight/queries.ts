@@ -11,12 +11,12 @@ export interface Blocker {
   readonly reason: string;
 }
 
-/** What blocks a waiting node, worst first. Empty for other nodes. */
+/** What blocks a node that waits or lacks a dependency, worst first. Empty for other nodes. */
 export function blockedBy(graph: FlowGraph, id: string, now: number): readonly Blocker[] {
   return blocking(graph, id, now)[0];
 }
 
-/** A path of ids from each blocker to the node. It ends where it meets an earlier path, so no step is repeated. */
+/** A path of ids from each blocker towards the node. It ends where it meets an earlier path, so no step is repeated. */
 export function blockingChains(graph: FlowGraph, id: string, now: number): readonly (readonly string[])[] {
   const [blockers, towards] = blocking(graph, id, now);
   const seen = new Set<string>();
@@ -31,7 +31,7 @@ export function blockingChains(graph: FlowGraph, id: string, now: number): reado
   });
 }
 
-/** The blockers of a node, and for each node that it waits for, directly or through others, the next node on the path back. */
+/** The blockers of a node, and the next id on the path to it from each id that it depends on or blames, directly or through others. */
 function blocking(graph: FlowGraph, id: string, now: number): readonly [readonly Blocker[], ReadonlyMap<string, string>] {
   const insight = insightOf(graph, now);
   const held = new Set(insight.heldBy(id));

@@ -32,7 +32,7 @@ export interface LayoutResult {
   readonly topologyVersion: number;
 }
 export interface LayoutOptions {
-  /** The least width of a node, 168 by default. Those in one column are all as wide as the widest. */
+  /** The least width of a node, 168 by default. Those in one column are all as wide as the widest. Other widths alone do not change a layout: the topology must change too. */
   readonly widthOf?: (id: string) => number;
   /** Default 40. */
   readonly nodeHeight?: number;

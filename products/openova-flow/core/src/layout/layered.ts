@@ -157,7 +157,7 @@ function barycentre(i: number, side: Rows, rank: Float64Array): number {
   return sum / count;
 }
 
-/** Sorts each layer by the previous ranks. A node without one goes beside its neighbours. */
+/** Sorts each layer by the previous ranks. A node without one goes beside its neighbours, or to the bottom if they have none either. */
 function keepOrder(before: Float64Array, { out, into }: Dag, layers: number[][], rank: Float64Array): void {
   for (const nodes of layers) setRanks(nodes.filter((i) => isRanked(before, i)).sort((a, b) => at(before, a) - at(before, b) || a - b), rank);
   for (const nodes of layers) {
@@ -225,7 +225,7 @@ function tallestOf(layers: readonly number[][]): number {
   return layers.reduce((most, l) => Math.max(most, l.length), 0);
 }
 
-/** The smallest number of rows with which the block is not wider than its aspect allows. */
+/** A number of rows, small if not the smallest, with which the block is not wider than its aspect allows; that of the tallest layer if there is none. */
 function rowsFor(layers: readonly number[][], w: Float64Array, o: BlockOptions): number {
   const tallest = tallestOf(layers);
   const fits = (r: number): boolean => {

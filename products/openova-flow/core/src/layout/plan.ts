@@ -89,7 +89,7 @@ function frameTree(members: Members): ReadonlyMap<string, readonly string[]> {
     }
   };
   descend((members.groups.get("") ?? []).sort(compareBytes));
-  // Containers on a cycle of `contains` have no path from the region. The first of a cycle is drawn at its top level, the others inside.
+  // Containers on a cycle of `contains`, or inside one, have no path from the region. The first that is left goes to its top level, with all that it contains.
   for (const id of members.containers.sort(compareBytes)) if (!done.has(id)) descend([id]);
   return tree;
 }
@@ -124,8 +124,8 @@ function flatten(frame: Frame): readonly Frame[] {
 }
 
 /**
- * The blocks of a frame and the frames inside, in the order in which their layouts are passed on. `ranks` are those of the previous layout,
- * by id.
+ * The blocks of a frame and of all frames inside, in the order in which `fillRegion` reads their layouts. `ranks` are those of the previous
+ * layout, by id.
  */
 export function blocksOf(frame: Frame, ranks: ReadonlyMap<string, number>): readonly Block[] {
   return flatten(frame).map((f) => ({ ...f.block, ranks: Float64Array.from(f.ids, (id) => ranks.get(id) ?? NaN) }));

@@ -50,7 +50,7 @@ export class Hub {
     if (this.#regions !== null) this.#send({ from: "hub", to: tab, event: { ...this.#regions, at } });
     const snapshot = toSnapshot(this.#state);
     if (snapshot !== null) this.#send({ from: "hub", to: tab, event: { type: "message", seq: this.#seq, message: snapshot } });
-    // After a 401 or 403 the user may have signed in and opened this tab, so the last result is out of date.
+    // After a 401 or 403 the user may have signed in and opened this tab, so the last result may be out of date.
     if (this.#connection.state.kind === "forbidden") this.#connection.retryNow();
     this.#send({ from: "hub", to: tab, state: this.#connection.state });
   }

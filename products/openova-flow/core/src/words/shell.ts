@@ -4,14 +4,14 @@ const PLAIN = /^(?!=)[\w.:/@,=-]+$/;
 const PROGRAM = /^(?!-)[\w./-]+$/;
 const OPTION = /^--?[A-Za-z0-9][A-Za-z0-9-]*(=|$)/;
 /**
- * An argument without control characters (C0, C1, line ends), invisible and bidirectional characters, unpaired surrogates and unassigned
- * characters: a terminal interprets some of them before the shell does, so quotes do not help. Nothing in a cluster has a longer name.
+ * An argument without line ends and without characters of category C (control, format, private use, unassigned, unpaired surrogates): a
+ * terminal interprets some of them before the shell does, so quotes do not help. Nothing in a cluster has a longer name.
  */
 const SAFE = /^[^\p{C}\p{Zl}\p{Zp}]{0,1024}$/u;
 
 /**
  * A line with which a POSIX shell runs exactly `argv`, for a person to copy. Arguments are quoted with single quotes where necessary.
- * Undefined if no line is safe to paste: an argument has control or invisible characters, is longer than 1,024, or starts with `-` and is
+ * Undefined if no line is safe to paste: an argument has control or format characters, is longer than 1,024, or starts with `-` and is
  * not an option; or the first is not the name of a program. Options are accepted as they are: use `commandLine` for data, which rejects
  * data that starts with `-`.
  */

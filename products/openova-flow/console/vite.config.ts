@@ -31,7 +31,7 @@ const customMedia: Plugin = {
   transform: { filter: { id: /\.css$/ }, handler: (code) => code.replace(/\(--(\w+)\)/g, (whole, name: string) => (breakpoints as Record<string, string>)[name] ?? whole) },
 };
 
-/** Preloads the scripts that both pages need in index.html, so that they load in the first round trip. */
+/** Lets index.html preload the scripts that fleet and flow share, so that they load together with the entry. */
 const preloadShared: Plugin = {
   name: "preload-shared",
   transformIndexHtml: {
@@ -53,9 +53,9 @@ const withoutPreloadHelper: Plugin = {
   load: { filter: { id: /vite\/preload-helper\.js$/ }, handler: () => "export const __vitePreload = (load) => load();" },
 };
 
-/** Relative URLs throughout, so that the page works under any prefix. */
+/** What all builds of the page share. */
 export const page: UserConfig = {
-  base: "./",
+  base: "./", // so that the page works under any prefix
   plugins: [withoutPreloadHelper, svelte(), withoutEffects, withoutHydration, customMedia],
   resolve: { conditions: ["openova-source", ...defaultClientConditions] },
   worker: { format: "es" },
@@ -64,9 +64,8 @@ export const page: UserConfig = {
     emptyOutDir: true,
     target: "es2022",
     assetsInlineLimit: 0,
-    // One style sheet and few scripts need no preloading.
-    cssCodeSplit: false,
-    modulePreload: false,
+    cssCodeSplit: false, // one style sheet
+    modulePreload: false, // left to `preloadShared`
     reportCompressedSize: false,
     chunkSizeWarningLimit: 1000,
   },

@@ -51,7 +51,7 @@ describe("a link or search by commit", () => {
     expect(isNamed(chart, "1.12")).toBe(false);
   });
 
-  it("accepts only digits that may be a commit", () => {
+  it("is by 4 to 64 hex digits, from the start of the hash", () => {
     expect(["abcd", A, DIGEST].map(isDigits)).toEqual([true, true, true]);
     expect(["abc", "abcx", "", `${DIGEST}a`].map(isDigits)).toEqual([false, false, false, false]);
     expect(hashStartingWith(`main@sha1:${A}`, "0123")).toBe(A);
@@ -128,7 +128,7 @@ describe("a cell", () => {
     expect(targetOf(revision(), region({ endedAt: 3000 }), [], 3001)).toMatchObject({ at: null });
   });
 
-  it("leads to the failed node, else to one that is not applied yet", () => {
+  it("leads to a root cause, else to a Kustomization that has not applied it", () => {
     expect(targetOf(revision(), region({ rootCauses: ["x"], kustomizations: ["k"] }), [], 0)).toMatchObject({ node: "x" });
     expect(targetOf(revision(), region({ kustomizations: ["k"] }), [], 0)).toMatchObject({ node: "k" });
   });

@@ -21,7 +21,7 @@ export async function launch(): Promise<Browser> {
 export interface Visit {
   readonly page: Page;
   readonly context: BrowserContext;
-  /** Logged errors and warnings, uncaught errors, violations of the page's policy, requests to another origin. */
+  /** Logged errors and warnings, uncaught errors, violations of the content security policy, requests to another origin. */
   readonly faults: string[];
   close(): Promise<void>;
 }
@@ -69,12 +69,15 @@ export async function visit(browser: Browser, url: string, options: VisitOptions
 /** An instant as the page writes it: with the date, unless it is today. */
 export const AT = /at (\d+ \w+ (\d+ )?)?\d\d:\d\d:\d\d/;
 
-/** Waits until all parts of the page that load on demand have loaded. */
+/** Waits until no part of the page shows that it is loading. */
 export async function whole(page: Page): Promise<void> {
   await page.waitForFunction(() => [...document.querySelectorAll("[role=status]")].every((e) => e.textContent !== "Loading"));
 }
 
-/** Records announcements for screen readers, after the page has seen the first state of a flow. Returns a function that reads them. */
+/**
+ * Records announcements for screen readers, and returns a function that reads them. Needs a page with an installed clock that shows a flow;
+ * moves the clock on until the page announces changes.
+ */
 export async function recordAnnouncements(page: Page): Promise<() => Promise<string>> {
   await page.locator("#announcer").evaluate((announcer) => {
     const texts: string[] = [];

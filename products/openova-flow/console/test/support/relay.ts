@@ -47,7 +47,7 @@ export class Relay {
   #pass(real: Server, req: IncomingMessage, res: ServerResponse): void {
     const headers = { ...req.headers, host: new URL(real.url).host };
     delete headers["accept-encoding"];
-    // The server rejects requests from pages of other origins, such as this proxy.
+    // It names this proxy, and the server rejects requests from pages of other origins.
     delete headers.origin;
     const onward = request(new URL((req.url ?? "/").slice(1), real.url), { method: req.method, headers }, (answer) => {
       res.writeHead(answer.statusCode ?? 502, answer.headers);

@@ -35,7 +35,7 @@ export const nodes = (...all: readonly unknown[]): string => JSON.stringify({ ty
 export const needs = (...pairs: readonly (readonly [from: string, to: string])[]): string =>
   JSON.stringify({ type: "upsert-rels", relationships: pairs.map(([fromId, toId]) => ({ fromId, toId, type: "finish-to-start" })) });
 
-/** One release in each state that does not depend on other nodes, in several regions, families and namespaces, with long and equal names. */
+/** Releases in each state except unconfirmed, in several regions, families and namespaces, with long and equal names. */
 export function everyState(flow: string): string {
   const at = Date.now() - 60_000;
   const part = (region: string, namespace: string): readonly unknown[] => [

@@ -6,13 +6,13 @@ import { program } from "./server.ts";
 
 export interface Waited {
   readonly exit: number | null;
-  /** The files that it wrote. */
+  /** Paths of its output files. */
   readonly report: string;
   readonly junit: string;
   readonly markdown: string;
 }
 
-/** Runs the program's `wait` for at most five seconds. */
+/** Runs the program's `wait` with a timeout of five seconds. */
 export async function wait(url: string, flow: string, ...flags: readonly string[]): Promise<Waited> {
   const folder = mkdtempSync(join(tmpdir(), "wait-"));
   const files = { report: join(folder, "report.html"), junit: join(folder, "junit.xml"), markdown: join(folder, "summary.md") };

@@ -48,7 +48,7 @@ func (c *config) settings() []settings.Setting {
 			}
 			return nil
 		}},
-		{Env: "FLOW_PROXY_LISTEN_ADDR", Default: "127.0.0.1:8082", Allowed: "host:port; an empty host means all addresses", Help: "address to listen on; on loopback the proxy answers only requests to loopback addresses, localhost and FLOW_PROXY_HOSTS, and none from pages of other hosts", Set: func(v string) error {
+		{Env: "FLOW_PROXY_LISTEN_ADDR", Default: "127.0.0.1:8082", Allowed: "host:port; an empty host means all addresses", Help: "address to listen on; on loopback the proxy serves flows only under loopback addresses, localhost and FLOW_PROXY_HOSTS, and pages of other hosts can only link to them", Set: func(v string) error {
 			c.listenAddr = v
 			return settings.CheckListen(v)
 		}},

@@ -43,7 +43,7 @@ func Find(l Look) []Notice {
 		found = append(found, Notice{
 			Key: "region/" + l.Flow + "/" + region, Kind: KindRegion, Severity: Warning, Flows: []string{l.Flow}, Regions: []string{region},
 			Label: region, Class: "region-stale", Since: since, Nodes: []string{region},
-			Sentence: "Nothing has been received from region " + region + " of flow " + l.Flow + ": its emitter or its cluster is down, or cannot reach the server.",
+			Sentence: "The claim of region " + region + " of flow " + l.Flow + " was not renewed: its emitter or its cluster is down, or cannot reach the server.",
 		})
 	}
 	for i := range l.Rollouts {

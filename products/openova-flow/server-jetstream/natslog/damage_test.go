@@ -143,6 +143,7 @@ func TestLog_DeletedConcurrentEntryIsDamage(t *testing.T) {
 	eventually(t, "all in the stream", func() bool { return r.log.Held(t) == uint64(1+cap(receipts)) })
 	release()
 	wg.Wait()
+	close(receipts)
 	post(t, r, "F", "c", "running")
 	first := <-receipts
 	for range cap(receipts) - 1 {

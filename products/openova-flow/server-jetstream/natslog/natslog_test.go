@@ -433,7 +433,7 @@ func TestAppend_LostAcknowledgementIsNoRepeat(t *testing.T) {
 	for i := range 50 {
 		release := r.log.Hold() // at the entry before, so that nothing is applied before Append waits
 		before := make(chan record.Receipt, 1)
-		go func() { before <- post(t, r, "F", "before", fmt.Sprint(i)) }()
+		go func() { defer close(before); before <- post(t, r, "F", "before", fmt.Sprint(i)) }()
 		eventually(t, "entry in the stream", func() bool { return r.log.Behind(t) })
 		c := record.Command{Kind: record.KindPost, Post: record.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "F", "a", fmt.Sprint(i))}}}
 		out, err := r.log.AppendWithLostAnswer(t, c, release)

@@ -108,6 +108,15 @@ func TestSource_MetaHasTheMappedFields(t *testing.T) {
 	})
 }
 
+// stalledGit is fullGit, stalled and applied by a Kustomization.
+var stalledGit = strings.NewReplacer(`"uid":"g-1",`, `"uid":"g-1","labels":{"kustomize.toolkit.fluxcd.io/name":"flux-system","kustomize.toolkit.fluxcd.io/namespace":"flux-system"},`,
+	`"message":"no route"}`, `"message":"no route","lastTransitionTime":"2026-03-01T12:00:00Z"},{"type":"Stalled","status":"True","reason":"URLInvalid","message":"no"}`).Replace(fullGit)
+
+const waitingResourceSet = `{"apiVersion":"fluxcd.controlplane.io/v1","kind":"ResourceSet",
+	"metadata":{"name":"apps","namespace":"flux-system","uid":"r-1","generation":1},
+	"spec":{"dependsOn":[{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","name":"db","namespace":"infra"}]},
+	"status":{"conditions":[{"type":"Ready","status":"False","reason":"DependencyNotReady","message":"no","lastTransitionTime":"2026-03-01T12:00:00Z"}]}}`
+
 func TestMeta_LeavesOutAbsentFields(t *testing.T) {
 	w := newWorld(t)
 	w.put(object(t, `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a"},"spec":{}}`))
@@ -159,7 +168,7 @@ func TestDocs_MetaPageNamesEveryKey(t *testing.T) {
 	judged := map[string]string{}
 	sections := map[string][]string{
 		"Release": {"fsn1/bp-a"}, "Kustomization": {"fsn1/Kustomization/flux-system/apps"}, "Region": {"fsn1"},
-		"Source":     {"fsn1/GitRepository/flux-system/fleet", "fsn1/HelmRepository/flux-system/charts"},
+		"Source":     {"fsn1/GitRepository/flux-system/fleet", "fsn1/HelmRepository/flux-system/charts", "fsn1/ResourceSet/flux-system/apps"},
 		"Controller": {"fsn1/Controller/flux-system/helm-controller"},
 	}
 	written := map[string]map[string]string{"Judgement": judged}
@@ -241,6 +250,7 @@ var pageObjects = []string{
 		`"status":"False","reason":"DependencyNotReady"`, `"status":"True","reason":"UpgradeSucceeded"`, `"lastAttemptedRevision":"2.0.0"`, `"lastAttemptedRevision":"1.0.0"`).Replace(full),
 	strings.NewReplacer(`"spec":{},`, `"spec":{"path":"./apps"},`, `"observedGeneration":1,"history"`, `"observedGeneration":1,"lastAttemptedRevision":"main@sha1:2","history"`, `"status":"True","reason":"ReconciliationSucceeded"`,
 		`"status":"False","reason":"BuildFailed","message":"no"`).Replace(earlierKustomization),
+	stalledGit, waitingResourceSet,
 }
 
 // judgementTypes collects the keys of a judgement and of its `then`, with their types.

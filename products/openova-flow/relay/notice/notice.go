@@ -175,7 +175,7 @@ const (
 // ID identifies the notice, so that a repetition is recognized.
 func (n *Notice) ID() string { return n.Key + "@" + strconv.FormatInt(n.At, 10) }
 
-// same reports whether two notices of a key say the same. It compares no times, links, ids of nodes and members of rollouts.
+// same reports whether two notices of a key say the same. It does not compare times, links, labels, ids of nodes and members of rollouts.
 func (n *Notice) same(o *Notice) bool {
 	progress := func(n *Notice) Rollout {
 		if n.Rollout == nil {

@@ -290,6 +290,7 @@ func (t *Tracker) addPast(r *tracked, at int64) {
 	t.pastBytes += r.bytes
 	for len(t.past) > Keep || t.pastBytes > keepBytes && len(t.past) > 1 {
 		old := t.past[0]
+		t.past[0] = nil // the array keeps the element
 		t.past = t.past[1:]
 		t.pastBytes -= old.bytes
 		t.bytes -= old.bytes

@@ -28,7 +28,7 @@ func (s Source) Follows() string {
 	return s.Kind + " " + host + "/" + path + " " + s.Ref
 }
 
-// ByRef reports whether the tag or version in a revision of the source identifies the revision. A branch has the same name at every commit.
+// ByRef reports whether the tag or version in a revision of the source is enough to ask for it. A branch is not: it has the same name at every commit.
 func (s Source) ByRef() bool {
 	switch s.Kind {
 	case kindOCI:

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// JSON escapes the characters in the strings of a JSON text that Text would escape, with JSON escapes: the value stays the same. It cuts nothing. Between
-// values, line feeds and tabs stay, and carriage returns become spaces.
+// JSON makes a JSON text safe to print, like Text, but with JSON escapes and without a limit: the value stays the same. Between values, line feeds and tabs
+// stay, and carriage returns become spaces.
 func JSON(s string) string {
 	if !strings.ContainsFunc(s, func(r rune) bool { return r == '#' || r == utf8.RuneError || !layout(r) && !visible(r) }) {
 		return s

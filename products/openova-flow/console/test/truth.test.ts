@@ -296,7 +296,7 @@ it("a dependency in another flow is not shown as the node of this flow with the 
     JSON.stringify({ type: "upsert-rels", relationships }),
   ]);
   const page = await open(`?flow=${flow}&node=eu/web`);
-  await says(details(page), /Depends on db/);
+  await says(details(page), /Depends on ready db/);
   expect(await details(page).getByRole("link", { name: "api" }).count()).toBe(0);
 });
 

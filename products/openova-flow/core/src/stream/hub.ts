@@ -88,7 +88,7 @@ interface Member {
 interface Room {
   readonly hub: Hub;
   readonly members: Map<string, Member>;
-  /** The headers of the tab that sent the last message. */
+  /** The latest headers that a tab sent. */
   readonly headers: { latest: Readonly<Record<string, string>> };
 }
 

@@ -202,7 +202,7 @@ bench: ## run the Go benchmarks, then bench-fanout: about 20 minutes, alone on t
 	cd $(ADAPTER) && $(GO) test -run '^$$' -bench . -benchmem ./...
 	$(MAKE) bench-fanout
 
-bench-fanout: ## compare the fan-out with a plain server and the limit of the machine, and check the targets
+bench-fanout: ## compare the fan-out with a plain server and the limit of the machine, and print which targets are met
 	cd $(FANOUT) && $(GO) run ./cmd/fanout -check $(FANOUT_FLAGS)
 
 bench-durable: build ## compare flows in JetStream with flows in memory

@@ -16,7 +16,7 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestReader_RejectsAnEventOverTheLimit(t *testing.T) {
+func TestSplitter_RejectsAnEventOverTheLimit(t *testing.T) {
 	s := newSplitter(io.MultiReader(strings.NewReader("\n{\"type\":\""), endless{}))
 	s.limit = 1 << 20
 	_, _, err := s.next()

@@ -24,13 +24,13 @@ import (
 // outage makes the requests of a fake client fail for some time.
 type outage struct {
 	mu       sync.Mutex
-	err      error  // error of every request; nil: no outage
+	err      error  // error of the requests; nil: no outage
 	only     string // the only resource with an outage; empty: all
 	open     []apiwatch.Interface
 	requests int // failed requests
 }
 
-// begin breaks the open watches and makes later requests fail: all, or those for the resource only.
+// begin breaks all open watches and makes later requests fail with err; unless only is empty, just those for that resource.
 func (o *outage) begin(err error, only string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -235,7 +235,6 @@ func TestGaps_UncommonKindsAreReportedOnlyIfForbidden(t *testing.T) {
 	eventually(t, isStatus(r, "r/ResourceSet/flux-system/apps", "running"), func() any { return r.statuses() })
 }
 
-// TestWatcher_ReportsThatTheClusterIsUnknown: until the cluster is identified nothing is sent, so the process is not ready.
 func TestWatcher_ReportsThatTheClusterIsUnknown(t *testing.T) {
 	s := server(t, releases, charts)
 	over := s.Fail(-1, apitest.Unauthorized, func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/kube-system") })

@@ -19,7 +19,7 @@ type Class string
 
 // All classes. NotServed, OtherVersion and Forbidden last until somebody changes the cluster; the others may end by themselves.
 const (
-	NotServed    Class = "not-served"    // the cluster has no such kind
+	NotServed    Class = "not-served"    // the cluster has no such kind, or no namespace kube-system
 	OtherVersion Class = "other-version" // the cluster has the kind, but not in the required version
 	Forbidden    Class = "forbidden"     // 403
 	Unauthorized Class = "unauthorized"  // 401
@@ -35,12 +35,12 @@ const (
 
 func (c Class) lasting() bool { return c == NotServed || c == OtherVersion || c == Forbidden }
 
-// unanswered reports whether the API server gave no usable answer. The request is repeated unchanged.
+// unanswered reports whether the API server could not be reached or could not handle the request, which is repeated unchanged.
 func (c Class) unanswered() bool {
 	return c == Refused || c == Unreachable || c == Unavailable || c == Throttled
 }
 
-// blinds reports whether the last known state may be outdated while the problem lasts.
+// blinds reports whether the last known state may be outdated while the problem lasts. A forbidden kind is a Gap instead.
 func (c Class) blinds() bool { return c.unanswered() || c == Unauthorized || c == TLS || c == Other }
 
 // Problem is the reason why a kind in a namespace, the cluster's identity or a Lease is not available.
@@ -106,7 +106,7 @@ func classOf(err error) Class {
 	case errors.As(err, &cert), errors.As(err, &record), errors.As(err, &unknown):
 		return TLS
 	case strings.Contains(err.Error(), "tls: "), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return TLS // net/http has no type for these errors
+		return TLS // these errors have no exported type
 	case utilnet.IsConnectionRefused(err), errors.Is(err, syscall.ECONNREFUSED):
 		return Refused
 	case errors.As(err, &network):

@@ -13,8 +13,8 @@ import (
 
 // Queue has the events that are not mapped yet: first in, first out. The zero value is an empty queue without a limit.
 type Queue struct {
-	// MaxVersions is the number of versions of one object that may wait when the queue has more than Room items in all; 0 means no limit, 1 means 2. A
-	// Push beyond it drops the second oldest version of the object: the oldest keeps its position, and the newest is the state. Set both before use.
+	// A Push drops the second oldest version of its object if more than MaxVersions versions of it and more than Room items in all would wait: the oldest
+	// keeps its position, and the newest is the state. A MaxVersions of 0 means no limit, 1 means 2. Set both before use.
 	MaxVersions, Room int
 
 	mu      sync.Mutex
@@ -24,7 +24,7 @@ type Queue struct {
 	wake    chan struct{}
 }
 
-// item is an event, or a function to call after all earlier items.
+// item is an event, or a function that is called in its turn.
 type item struct {
 	object objectKey
 	event  mapping.Event

@@ -14,7 +14,7 @@ import (
 // Info has facts about a region that do not come from its objects.
 type Info struct {
 	ClusterUID string // UID of the namespace kube-system; empty if unknown
-	Gaps       []Gap  // kinds that are not watched, in a stable order
+	Gaps       []Gap  // in a stable order
 	Down       []mapping.Controller
 	Blind      bool // the API server gives no usable answer for a required kind, so its state may be outdated
 }
@@ -226,8 +226,8 @@ func (b *board) gaps() []Gap {
 	return slices.Compact(gaps) // a gap that is independent of the namespace occurs once for each namespace
 }
 
-// problems returns a sentence for each required target with a problem, for each target without a problem whose initial list is not folded, and for the
-// identity until it is settled.
+// problems returns sentences, without duplicates: for required targets with a problem, for targets without a problem whose initial list is not folded,
+// and for the identity until it is settled.
 func (b *board) problems() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

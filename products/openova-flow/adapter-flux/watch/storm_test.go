@@ -81,7 +81,7 @@ func TestWatch_StormOnOneObjectDelaysNoOther(t *testing.T) {
 	}
 	s.Put(releases.Resource, release("flux-system", "calm", "2", "False"))
 	eventually(t, func() bool { return len(fold.all()) == 1 }, func() any { return fold.all() })
-	done(t, watcher.Complete(), "the initial list is folded") // after a function in the queue was called
+	done(t, watcher.Complete(), "the initial list is folded") // from here on only versions enter the queue
 	s.Put(releases.Resource, storm(1, ""))
 	done(t, fold.reached, "the storm begins")
 	for i := range updates {

@@ -326,6 +326,15 @@ describe("selection", () => {
     expect(await events(page, "hover")).toEqual([{ id: "egg", kind: "node" }, { id: null, kind: null }]);
   });
 
+  test("hover fires on leaving a node after a new scene", async () => {
+    const page = await start();
+    const p = await middleOf(page, "egg");
+    await page.mouse.move(p.x, p.y);
+    await page.evaluate(() => bench.send({ type: "upsert-nodes", nodes: [{ id: "late", flowId: "zoo", label: "late", status: "pending", region: "odd" }] }));
+    await page.mouse.move(5, 795);
+    expect(await events(page, "hover")).toEqual([{ id: "egg", kind: "node" }, { id: null, kind: null }]);
+  });
+
   test("the attribute selected selects without an event and dims the rest; without it all is restored", async () => {
     const page = await start();
     const plain = await inked(page, "nodes");
@@ -578,6 +587,54 @@ describe("the view", () => {
     expect(await hidden()).toBe(true);
   });
 
+  test("the map shows a change that came right after another and before a pan", async () => {
+    const page = await start();
+    const shot = (): Promise<string> => page.evaluate(() => bench.element!.shadowRoot!.querySelector<HTMLCanvasElement>(".map")!.toDataURL());
+    await page.evaluate(() => bench.element!.zoomTo("hz-fsn-1/bp-cilium"));
+    await expect.poll(() => page.evaluate(() => bench.element!.shadowRoot!.querySelector(".map")!.hasAttribute("hidden"))).toBe(false);
+    const before = await page.evaluate(async () => {
+      const map = bench.element!.shadowRoot!.querySelector<HTMLCanvasElement>(".map")!;
+      const ids = [...bench.current().nodes.keys()].filter((id) => id.startsWith("hz-hel-1/"));
+      const fail = (id: string): Promise<void> => bench.send({ type: "upsert-nodes", nodes: [{ ...bench.current().nodes.get(id)!, status: "failed", meta: { reason: "X" } }] });
+      await fail(ids[0]!);
+      const then = map.toDataURL();
+      await fail(ids[1]!);
+      for (const dx of [20, -20]) {
+        bench.element!.panBy(dx, 0);
+        await bench.drawn();
+      }
+      return then;
+    });
+    await expect.poll(shot).not.toBe(before);
+  });
+
+  test("the map shows the new positions after nodes have moved", async () => {
+    const page = await open({ reducedMotion: "no-preference" });
+    await page.evaluate(async () => {
+      bench.make({ theme: "light" });
+      await bench.fleet({ regions: 2, perRegion: 30 });
+      bench.element!.view = { x: 0, y: 0, k: 1 };
+    });
+    await expect.poll(() => page.evaluate(() => bench.element!.shadowRoot!.querySelector(".map")!.hasAttribute("hidden"))).toBe(false);
+    const same = await page.evaluate(async () => {
+      const map = bench.element!.shadowRoot!.querySelector<HTMLCanvasElement>(".map")!;
+      // Time jumps: before the change, so that the picture of the map is old enough to be made again, and to the end of the move.
+      let ahead = 0;
+      const now = performance.now.bind(performance), request = requestAnimationFrame;
+      performance.now = () => now() + ahead;
+      globalThis.requestAnimationFrame = (fn) => request((t) => fn(t + ahead));
+      ahead += 1000;
+      await bench.send({ type: "upsert-nodes", nodes: [0, 1, 2, 3].map((i) => ({ id: `hz-fsn-1/new-${i}`, flowId: "fleet", label: `new-${i}`, status: "pending", region: "hz-fsn-1" })) });
+      ahead += 1000;
+      await bench.drawn();
+      const moved = map.toDataURL();
+      for (const theme of ["dark", "light"]) bench.element!.setAttribute("theme", theme);
+      await bench.drawn();
+      return map.toDataURL() === moved;
+    });
+    expect(same).toBe(true);
+  });
+
   test("a strip of the flow stays in view however far one pans", async () => {
     const page = await start();
     const lane = await page.evaluate(async () => {
@@ -760,6 +817,28 @@ describe("changes", () => {
       return { stayed: before === during, view: JSON.stringify(view) === JSON.stringify(bench.element!.view), there: bench.element!.boxOf("hz-fsn-1/new") !== undefined };
     });
     expect(result).toEqual({ stayed: true, view: true, there: true });
+  });
+
+  test("settled resolves after a layout that the clock started", async () => {
+    const page = await open();
+    const boxes = await page.evaluate(async () => {
+      bench.make();
+      const ready = { at: bench.now + 1000, state: "ready" };
+      await bench.show({
+        type: "snapshot", flow: { id: "f", status: "running", startedAt: 0 }, relationships: [{ fromId: "source", toId: "a", type: "finish-to-start" }],
+        nodes: [
+          { id: "a", flowId: "f", label: "a", status: "succeeded", region: "r" },
+          { id: "source", flowId: "f", label: "source", status: "running", region: "r", meta: { auxiliary: true, judgement: { state: "working", then: [ready] } } },
+        ],
+      });
+      const box = (): unknown => bench.element!.boxOf("source") ?? null;
+      const before = box();
+      bench.now += 5000;
+      bench.element!.clock = () => bench.now;
+      await bench.element!.settled();
+      return [before !== null, box()];
+    });
+    expect(boxes).toEqual([true, null]);
   });
 
   test("of many states in one frame only the newest is drawn", async () => {

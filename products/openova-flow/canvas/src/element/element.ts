@@ -157,7 +157,7 @@ export class OpenovaFlowElement extends HTMLElement {
     this.#renderer.setTheme(themeOf((name) => this.#shell.color(name)), getComputedStyle(this).fontFamily || "sans-serif");
   }
 
-  /** The aspect ratio for layout: wider than the element, because gaps between rows of unequal height make the result narrower. */
+  /** The aspect ratio for layout, within limits: wider than the element, because gaps between rows of unequal height make the result narrower. */
   #aspect(): number {
     const { width, height } = this.#renderer.size;
     return height === 0 ? 2.3 : Math.min(3, Math.max(0.6, (1.4 * width) / height));
@@ -215,7 +215,7 @@ export class OpenovaFlowElement extends HTMLElement {
   #tick(): void {
     if (this.#alive === null || document.visibilityState !== "visible") return;
     this.#follower?.tick();
-    this.#model.tick();
+    void this.#model.tick().then(() => this.#settle());
     this.#selection.tick(performance.now());
     this.#renderer.tick(this.#now());
   }
@@ -273,7 +273,7 @@ export class OpenovaFlowElement extends HTMLElement {
     this.#renderer.resume();
   }
 
-  /** Draws these paths instead of those of the selection; null draws none, undefined restores those of the selection. */
+  /** Draws these paths instead of those of the selection, until `select` changes it; null draws none, undefined restores those of the selection. */
   setHighlight(highlight: Highlight | null | undefined): void {
     this.#selection.highlight = highlight;
   }
@@ -308,7 +308,7 @@ export class OpenovaFlowElement extends HTMLElement {
   /** Moves the view by screen pixels. */
   panBy(dx: number, dy: number): void { this.#viewport.panBy(dx, dy); }
 
-  /** The view: the world point at the top left, and screen pixels per world unit. */
+  /** The view, or the end of a flight to another: the world point at the top left, and screen pixels per world unit. */
   get view(): ViewDetail { return { ...this.#renderer.goal, level: this.#renderer.level }; }
   set view({ x, y, k }: Camera) { this.#viewport.move({ x, y, k }); }
 

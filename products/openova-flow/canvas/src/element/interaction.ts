@@ -39,16 +39,18 @@ export function listenToPointers(element: OpenovaFlowElement, parts: Parts, sign
     const view = renderer.view();
     return view === null ? null : hitAt(view, x, y);
   };
+  /** The id in the last hover event. `selection.hovered` may be another, since a new scene clears it. */
+  let announced = selection.hovered?.id ?? null;
   listen(stage, {
     panBy: (dx, dy) => element.panBy(dx, dy),
     zoomBy: (factor, x, y) => viewport.zoomBy(factor, false, x, y),
     hover(at) {
-      const before = selection.hovered;
       selection.hover(at === null ? null : under(at.x, at.y));
-      const now = selection.hovered;
-      if (before?.id === now?.id) return;
-      stage.toggleAttribute("data-over", now !== null);
-      emit("hover", { id: now?.id ?? null, kind: now?.kind ?? null });
+      const { id, kind } = selection.hovered ?? { id: null, kind: null };
+      stage.toggleAttribute("data-over", id !== null);
+      if (id === announced) return;
+      announced = id;
+      emit("hover", { id, kind });
     },
     press(x, y) {
       element.focus({ preventScroll: true });

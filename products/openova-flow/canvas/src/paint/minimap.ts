@@ -53,15 +53,18 @@ function paintMapFrame(pen: Pen, scene: Scene, camera: Camera, size: Size): void
   c.stroke();
 }
 
-/** The map in the corner: a picture of the whole scene, made again at most every `mapMs`, and the frame of the view on top of it. */
+/** The map in the corner: a picture of the whole scene, and the frame of the view on top of it. Changes make a new picture at most every `mapMs`. */
 export class MapLayer {
   #picture: HTMLCanvasElement | null = null;
   #madeAt = -Infinity;
 
-  /** Draws the map. `changed`: the scene has changed. Returns false if the picture may be out of date: call it again after `mapMs`. */
+  /**
+   * Draws the map. `changed`: the scene has changed since the picture was made. Returns false if the picture was too young to be made again: call it again
+   * after `mapMs`.
+   */
   draw(pen: CanvasPen, view: View, now: number, changed: boolean): boolean {
-    const isYoung = now - this.#madeAt < mapMs;
-    if (this.#picture === null || (changed && !isYoung)) {
+    const isLate = changed && this.#picture !== null && now - this.#madeAt < mapMs;
+    if (this.#picture === null || (changed && !isLate)) {
       this.#picture = this.#make(pen, view.scene);
       this.#madeAt = now;
     }
@@ -69,7 +72,7 @@ export class MapLayer {
     pen.c.clearRect(0, 0, width, height);
     if (this.#picture !== null) pen.c.drawImage(this.#picture, 0, 0, width, height);
     paintMapFrame(pen, view.scene, view.camera, view.size);
-    return !changed || !isYoung;
+    return !isLate;
   }
 
   /** Drops the picture, for when its resolution or the theme has changed. */

@@ -149,7 +149,7 @@ export class Renderer {
     this.#redraw(EVERYTHING);
   }
 
-  /** Replaces the scene. Nodes and frames whose positions differ move there, unless motion is reduced or the page is hidden. */
+  /** Replaces the scene. Nodes and frames whose positions differ move there, unless motion is reduced, the page is hidden or drawing is stopped. */
   setScene(scene: Scene | null): void {
     const previous = this.#scene;
     this.#motion?.motion.at(1);
@@ -191,10 +191,10 @@ export class Renderer {
     if (this.#mapWanted) this.#redraw(MAP);
   }
 
-  /** Redraws the face of a region, after its note changed; with `tone`, after the note's tone changed, also its frame. */
+  /** Redraws the face of a region, after its note changed; with `tone`, after the note's tone changed, also all that shows it. */
   note(region: number, tone: boolean): void {
     this.#dirtyRegions.add(region);
-    this.#redraw(tone ? GROUND | NODES : 0);
+    this.#redraw(tone ? GROUND | NODES | MAP : 0);
   }
 
   /** Updates captions that count time. */
@@ -286,8 +286,11 @@ export class Renderer {
     if (motion !== null) {
       const t = (now - motion.start) / motion.motion.duration;
       motion.motion.at(t);
-      if (t >= 1) this.#motion = null;
       this.#dirty |= GROUND | NODES | OVERLAY;
+      if (t >= 1) {
+        this.#motion = null;
+        this.#dirty |= MAP;
+      }
     }
   }
 
@@ -350,7 +353,7 @@ export class Renderer {
       if (changed) this.#map?.forget();
       return;
     }
-    this.#isMapDirty = this.#map?.draw(pen, view, now, changed) === false;
+    this.#isMapDirty = this.#map?.draw(pen, view, now, changed || this.#isMapDirty) === false;
     if (this.#isMapDirty) this.#later(mapMs);
   }
 

@@ -165,11 +165,11 @@ export class Model {
     this.#work = null;
   }
 
-  /** Updates the states and notes that depend on the clock, and draws or hides auxiliary nodes accordingly. Call it about once a second. */
-  tick(): void {
+  /** Updates the states and notes that depend on the clock, and draws or hides auxiliary nodes accordingly. Call it about once a second. Resolves once the scene is laid out. */
+  async tick(): Promise<void> {
     if (this.#scene === null || this.#state === null) return;
     this.#reconsider(this.#scene, this.#context(this.#state));
-    void this.#rearranged();
+    await this.#rearranged();
   }
 
   /** Closes the layout client and its worker. The scene stays; the next state that needs a layout makes a new client. */

@@ -160,7 +160,7 @@ describe("Scene", () => {
     const captions = (): string[] => ["a", "b", "c"].map((id) => scene.caption(scene.index.get(id)!));
     expect(captions()).toEqual(["upgrading · 0s", "ready", "failed"]);
     expect(scene.description(scene.index.get("a")!)).toBe("a, r1, working, upgrading · 0s, last seen 40 s ago");
-    // Only the note counts time, and its tone stays the same.
+    // In a stale region only the note counts time, and its tone stays the same.
     expect(["a", "d"].map((id) => scene.retime(scene.index.get(id)!, fleetNow + 60_000))).toEqual([false, true]);
     see(new Map([["r1", lease]]), fleetNow + 210_000);
     expect([touched, noted, scene.regions[0]!.note.text]).toEqual([[], [["r1", false]], "last seen 4 min ago"]);

@@ -5,7 +5,7 @@ import type { Level } from "../view/lod.js";
 export type SelectKind = "node" | "region" | "group" | "missing" | "external";
 
 export interface SelectDetail {
-  /** Null if there is no target any more. */
+  /** Null for no target. */
   readonly id: string | null;
   readonly kind: SelectKind | null;
 }

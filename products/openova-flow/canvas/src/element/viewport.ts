@@ -3,7 +3,7 @@ import type { Renderer } from "../paint/renderer.js";
 import { BROKEN, WORKING, type Scene } from "../scene/scene.js";
 import { compactScale, nodeScale } from "../view/lod.js";
 
-/** Minimum scale after zooming to a node. */
+/** Minimum scale after zooming to a node that fits into the viewport. */
 const readable = 0.8;
 
 /** The view of the element. It follows the extent of the flow until it is moved. */
@@ -60,7 +60,7 @@ export class Viewport {
     this.#renderer.setCamera((this.#isFitRequested ? undefined : this.#openingView(scene, whole.k)) ?? whole, animate);
   }
 
-  /** The first view of a flow that is too small to read as a whole: of a broken node, else of a working one, else of the first region. */
+  /** The view of a flow that a narrow viewport cannot show readably as a whole: of a broken node, else of a working one, else of the first region. */
   #openingView(scene: Scene, scale: number): Camera | undefined {
     const i = [BROKEN, WORKING].map((s) => scene.state.indexOf(s)).find((at) => at >= 0 && at < scene.count) ?? -1;
     const region = scene.regions[i < 0 ? 0 : scene.region[i]!] ?? scene.bounds;

@@ -10,8 +10,8 @@ export interface Boxes {
 }
 
 /**
- * A uniform grid over boxes: each cell lists the boxes that touch it. It does not follow boxes that move. Its size depends
- * on the number of boxes, not on the extent of the world.
+ * A uniform grid over boxes: each cell lists the boxes that touch it. It does not follow boxes that move. The number
+ * of cells depends on that of the boxes, not on the size of the world.
  */
 export class SpatialIndex {
   readonly #boxes: Boxes;

@@ -56,7 +56,7 @@ export class TextFitter {
     // One character rarely identifies the part, so three must be visible if all that follows would fit.
     const wanted = part === undefined || count(chars.slice(part), room) < chars.length - part ? 1 : 3;
     const begin = part === undefined ? 0 : part + wanted;
-    // If nothing would be left before the part, its end is cut instead: other names may begin differently and go on like this one.
+    // If nothing would be left before the part, the cut is inside it: other names may begin differently and go on like this one.
     const isTight = part !== undefined && count([...chars.slice(0, 1), ...chars.slice(part)], room) <= chars.length - part;
     const from = part === undefined ? chars.length
       : begin <= count(chars, room / 2) ? middle

@@ -2,7 +2,7 @@
 export interface StateStyle {
   readonly color: string;
   readonly ink: string;
-  /** Fill of a chip: weaker than `color` for states that need no attention. */
+  /** Fill of a chip: `color`, or weaker, so that the states that need attention stand out. */
   readonly chip: string;
   readonly chipInk: string;
   /** Background of the card's rail. */

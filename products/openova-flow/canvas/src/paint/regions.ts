@@ -75,14 +75,14 @@ export interface TitlePlan {
   readonly h: number;
 }
 
-/** Minimum heights in pixels: of a high strip, of a title of two lines, and of a title on the frame. */
+/** Heights in pixels: the least of a high strip, that of a title of two lines, and the most of a title on the frame. */
 const roomyStrip = 20, twoLines = 34, legend = 13;
 const cornerSize = 11, cornerInset = 8;
 
 /**
  * Finds an area for the title that covers no node. In order of preference: a high strip above all nodes; the top left corner, if the titles of
  * all regions fit into their corners; a low strip; the upper edge of the frame, as far as the gap to the region above allows. Undefined if
- * there is no room.
+ * there is no label or no room.
  */
 export function planTitle(view: View, region: SceneRegion, text: TextFitter): TitlePlan | undefined {
   if (region.label === "") return undefined;
@@ -225,7 +225,7 @@ export interface Segment {
   readonly w: number;
 }
 
-/** The segments of a progress bar. They add up to `width`, in proportion to the number of nodes, but each has two pixels if all can. */
+/** The segments of a progress bar. They add up to `width`, in proportion to the number of nodes, but each is at least two pixels wide if all can be. */
 export function segments(region: Pick<SceneRegion, "counts" | "total">, width: number): Segment[] {
   const present = stateOrder.map((name) => ({ name, n: region.counts[column.get(name)!]! })).filter((s) => s.n > 0);
   const least = Math.min(2, width / Math.max(present.length, 1));
@@ -260,7 +260,7 @@ export interface TilePlan {
 }
 
 export function planTile(r: Rect, have: TileParts = everything): TilePlan {
-  // Depends on the width alone where possible, so that lines of text align between neighbours of different height.
+  // Sizes depend on the width alone where possible, so that lines of text align between neighbours of different height.
   const pad = Math.min(10, Math.max(3, Math.min(r.h * 0.22, r.w * 0.07)));
   const w = Math.max(1, r.w - 2 * pad);
   if (!have.name || r.h < tileName.h || r.w < tileName.w) {
@@ -280,7 +280,7 @@ const countSize = (plan: TilePlan): number => Math.max(9, plan.name - 1.5);
 
 const tiles = new WeakMap<Scene, { readonly k: number; readonly text: TextFitter; readonly have: TileParts }>();
 
-/** The parts of all tiles at the current scale. All tiles look alike: a part is shown if nine in ten have room for it. */
+/** The parts of all tiles at the current scale. So that tiles look alike, a part is shown only if nine in ten have room for it. */
 function tilePartsOf({ scene, camera: { k } }: View, text: TextFitter): TileParts {
   let known = tiles.get(scene);
   if (known?.k !== k || known.text !== text) {

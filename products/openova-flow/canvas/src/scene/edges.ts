@@ -5,7 +5,7 @@ export const EDGE_TYPES: readonly RelationshipType[] = ["finish-to-start", "star
 const typeIndex = new Map<string, number>(EDGE_TYPES.map((t, i) => [t, i]));
 export const CONDITION_NAMES = ["on-success", "on-failure", "always"] as const;
 
-/** Flags of an edge: it is on a cycle, ends at a ghost, is not within one region, or follows from other edges. */
+/** Flags of an edge: it is on a cycle, has a ghost at an end, is not within one region, or follows from other edges. */
 export const CYCLIC = 1, GHOSTLY = 2, ACROSS = 4, IMPLIED = 8;
 
 export interface SceneEdges {

@@ -7,7 +7,7 @@ export function commonPrefix(labels: readonly string[]): string {
   return labels.length < 3 ? "" : prefix.slice(0, Math.max(prefix.lastIndexOf("-"), prefix.lastIndexOf("/")) + 1);
 }
 
-/** For each label, the length of the longest prefix that it shares with another label. */
+/** For each label, the length of the longest prefix that it shares with a different label. */
 export function sharedPrefixes(labels: Iterable<string>): ReadonlyMap<string, number> {
   const sorted = [...new Set(labels)].sort();
   const parts = new Map(sorted.map((label) => [label, 0]));

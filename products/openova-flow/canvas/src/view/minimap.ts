@@ -2,7 +2,7 @@ import { fitted, toWorld, visible, type Camera, type Rect, type Size } from "../
 
 /** The size of the map, in CSS pixels. */
 export const minimapSize: Size = { width: 184, height: 116 };
-/** Minimum milliseconds between two drawings of all nodes on the map. */
+/** Minimum milliseconds between two pictures of the scene for the map. */
 export const mapMs = 250;
 const inset = { top: 8, right: 8, bottom: 8, left: 8 };
 

@@ -36,7 +36,7 @@ export function onScreen(r: Rect, size: Size, slack = 0): boolean {
   return r.x <= size.width + slack && r.y <= size.height + slack && r.x + r.w >= -slack && r.y + r.h >= -slack;
 }
 
-/** Width and height in CSS pixels. A region that has one of them shows its nodes at any zoom. */
+/** Width and height in CSS pixels. A region that is at least this wide or this high shows its nodes at any scale. */
 const roomy = { w: 560, h: 360 };
 
 /** Whether a region is drawn as one tile in place of its nodes. */

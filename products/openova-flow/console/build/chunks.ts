@@ -3,7 +3,7 @@ import { closure, entries, type Output } from "./budget.ts";
 
 /**
  * Makes one script for each set of entries that load the same modules: both pages, a flow until it is drawn, the fleet and what loads with a
- * flow, the diagnosis, and the rest of the frame. Modules that load on demand are left to the bundler.
+ * flow, the diagnosis, and the rest of the frame. Modules of the fleet alone, and those that load on demand, are left to the bundler.
  *
  * A first build with the bundler's own splitting, after unused exports are removed, shows which entry loads which module. Its scripts are
  * not used: they are more than twice as many, and compress worse.

@@ -22,7 +22,7 @@ export function oneFile(from: string, name: string): Plugin {
           else this.error(`${file} cannot be put into one file`);
           delete bundle[file];
         }
-        // Script and style must not contain the end tag of their element, nor `<!--`, after which the end of a script is ignored.
+        // Script and style must not contain the end tag of their element, and after `<!--` and `<script` the end of a script is ignored.
         script = script.trim().replace(/<(?=\/script|script|!--)/gi, "\\x3c");
         if (script.includes("__VITE_")) this.error("the script contains an unreplaced __VITE_ placeholder");
         if (/<\/style/i.test(style)) this.error("the style sheet contains </style");

@@ -20,7 +20,7 @@ interface Shot extends VisitOptions {
 /** Small enough that few pictures are over 150 kB. */
 const DESK = { width: 1100, height: 660 } as const;
 const PHONE = { width: 390, height: 780, deviceScaleFactor: 1.5 } as const;
-/** The instant of the recordings that is shown, in milliseconds from their start. */
+/** The instant of the recordings at which the flow production is shown, in milliseconds from their start. */
 const BUSY = Number(process.env["BUSY"] ?? 70_000);
 const both = (name: string, query: string): readonly Shot[] => (["dark", "light"] as const).map((scheme) => ({ name: `${name}-${scheme}`, query, scheme }));
 

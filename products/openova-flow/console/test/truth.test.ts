@@ -250,9 +250,14 @@ describe("a link to history that the server no longer has", () => {
     expect(page.url()).not.toContain("at=");
   });
 
+  it("to an instant says if the history could not be loaded", async () => {
+    const page = await open("?flow=kept&at=2020-01-01T00:00:00.000Z", { setup: async (page) => void (await page.route("**/v1/flows/kept/events**", (route) => route.fulfill({ body: "no JSON" }))) });
+    await says(page.locator("main"), /cannot be shown The history of kept could not be loaded\./);
+  });
+
   it("to a rollout offers all rollouts", async () => {
     const page = await open(`?flow=${flow}&rollout=nonsense&view=timeline`);
-    await says(page.locator("main"), /This rollout is no longer available/);
+    await says(page.locator("main"), /This rollout is no longer available The server has only the last 1 rollout of kept\./);
     await page.getByRole("link", { name: "All rollouts" }).click();
     await says(page.locator("main"), /1 rollout/);
     expect(page.url()).not.toContain("rollout=nonsense");

@@ -42,7 +42,7 @@ describe("Viewport", () => {
     const opened = ["succeeded", "failed"].map((status) => {
       const ids = Array.from({ length: 9 }, (_, i) => `n${i}`);
       const snapshot = small([...ids.map((id) => ({ id, region: "a" })), { id: "g", region: "b", status }, { id: "m", region: "b" }], ids.slice(1).map((id, i) => [ids[i]!, id]));
-      const scene = sceneOf(stateOf({ ...snapshot, relationships: [...snapshot.relationships, { fromId: "m", toId: "g", type: "contains" }] }));
+      const scene = sceneOf(stateOf({ ...snapshot, relationships: [...(snapshot.relationships ?? []), { fromId: "m", toId: "g", type: "contains" }] }));
       expect(scene.ids[scene.count]).toBe("g");
       let view: unknown;
       const renderer = { scene, size: { width: 390, height: 900 }, setCamera: (camera: unknown) => void (view = camera) };

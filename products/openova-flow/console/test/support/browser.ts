@@ -75,8 +75,8 @@ export async function whole(page: Page): Promise<void> {
 }
 
 /**
- * Records announcements for screen readers, and returns a function that reads them. Needs a page with an installed clock that shows a flow;
- * moves the clock on until the page announces changes.
+ * Records announcements for screen readers, and returns a function that reads them. The page must show a flow and have an installed clock,
+ * which is moved on by 4 s: after that the page announces changes.
  */
 export async function recordAnnouncements(page: Page): Promise<() => Promise<string>> {
   await page.locator("#announcer").evaluate((announcer) => {

@@ -2,6 +2,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -78,7 +79,7 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 		url = "https" + strings.TrimPrefix(url, "http")
 	}
 
-	state := &stateFile{path: cfg.StateFile, hub: h, log: log}
+	state := &stateFile{path: cfg.StateFile, hub: h, maxRequest: cmp.Or(cfg.HTTP.MaxBatchBytes, httpapi.DefaultConfig().MaxBatchBytes), log: log}
 	if state.path != "" {
 		if err := state.load(); err != nil {
 			listener.Close()

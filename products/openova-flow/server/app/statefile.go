@@ -21,10 +21,11 @@ const saveEvery = time.Minute
 
 // stateFile keeps the flows of a hub in a file over a restart. The file is always replaced as a whole.
 type stateFile struct {
-	path  string
-	hub   *hub.Hub
-	log   *slog.Logger
-	saved int64 // hub.Changes at the last save
+	path       string
+	hub        *hub.Hub
+	maxRequest int64 // bytes of the largest body that the API accepts
+	log        *slog.Logger
+	saved      int64 // hub.Changes at the last save
 }
 
 // CheckStateFile returns nil if a state file can be written, else the reason. It creates and removes a temporary file beside it.
@@ -107,7 +108,7 @@ func (f *stateFile) read() (*record.SavedState, error) {
 	if begin, _ := buffered.Peek(64); !record.BeginsState(begin) { // ReadState returns the error of Peek
 		return nil, errForeign
 	}
-	state, err := f.hub.ReadState(buffered)
+	state, err := f.hub.ReadState(buffered, f.maxRequest)
 	if failed := (*fs.PathError)(nil); errors.As(err, &failed) { // of the file system: the state may be good
 		return nil, fmt.Errorf("%w: %w", errNotRead, err)
 	}

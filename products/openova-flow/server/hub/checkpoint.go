@@ -54,10 +54,10 @@ func (h *Hub) Save(w io.Writer) error {
 	return out.Close(h.LastSeq())
 }
 
-// ReadState reads what Save wrote, up to 150 % of MaxStateBytes; a larger file fails with record.ErrLargeState. Flows take about 125 % in memory at most
-// (full), and a twentieth more in the file if they have long ids.
-func (h *Hub) ReadState(r io.Reader) (*record.SavedState, error) {
-	return record.ReadLimitedState(r, h.cfg.MaxStateBytes+h.cfg.MaxStateBytes/2)
+// ReadState reads what Save wrote. It fails with record.ErrLargeState if the file is larger than that of a full hub: about 125 % of MaxStateBytes (full), a
+// twentieth more with long ids, and one last request of at most maxRequest bytes.
+func (h *Hub) ReadState(r io.Reader, maxRequest int64) (*record.SavedState, error) {
+	return record.ReadLimitedState(r, h.cfg.MaxStateBytes+h.cfg.MaxStateBytes/2+2*maxRequest)
 }
 
 // LastSeq returns the greatest sequence number reserved so far.

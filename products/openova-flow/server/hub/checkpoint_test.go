@@ -553,9 +553,27 @@ func TestReadState_ReadsTheStateOfAFullHub(t *testing.T) {
 				t.Fatalf("%q, with deletions: %v: the hub is not full", c, deletes)
 			}
 			state := savedBy(t, h)
-			if s, err := h.ReadState(bytes.NewReader(state)); err != nil || len(s.Flows) != 1 {
+			if s, err := h.ReadState(bytes.NewReader(state), 0); err != nil || len(s.Flows) != 1 {
 				t.Errorf("%q, with deletions: %v: %d bytes of state: %v", c, deletes, len(state), err)
 			}
 		}
+	}
+}
+
+// TestReadState_AllowsOneLargeRequestAboveTheLimit: the limit is checked before a request, not after it.
+func TestReadState_AllowsOneLargeRequestAboveTheLimit(t *testing.T) {
+	h := hub.New(hub.Config{MaxStateBytes: 1 << 20})
+	var nodes []flow.Node
+	for i := range 64 {
+		nodes = append(nodes, flow.Node{ID: fmt.Sprint(i), FlowID: "F", Label: "l", Status: "running", Meta: flow.Object(`{"x":"` + strings.Repeat("x", 60<<10) + `"}`)})
+	}
+	m := flow.UpsertNodes(nodes...)
+	ingest(t, h, m)
+	state := savedBy(t, h)
+	if s, err := h.ReadState(bytes.NewReader(state), int64(len(m.JSON()))); err != nil || len(s.Flows) != 1 {
+		t.Errorf("%d bytes of state: %v", len(state), err)
+	}
+	if _, err := h.ReadState(bytes.NewReader(state), 1<<10); !errors.Is(err, record.ErrLargeState) {
+		t.Errorf("after small requests %d bytes of state: %v, want ErrLargeState", len(state), err)
 	}
 }

@@ -15,18 +15,22 @@ type journal struct {
 	start int
 	end   int64 // position after the newest
 	bytes int
+
+	snapshots int64 // approximate bytes of the snapshots in list
+	newest    int64 // those of the newest snapshot pushed, which do not count for maxBytes: a new flow may be larger
 }
 
 // event is a change of a flow.
 type event struct {
 	topic    *topic
-	kind     eventKind
 	seq      int64
 	at       int64     // of a message, the time of its change, Unix milliseconds
 	frame    []byte    // of a message; shared with the ring, never changed
-	data     int32     // offset of the message in frame, in bytes
 	snapshot *snapshot // of a created or restored flow; encoded by the first reader that takes it
-	partial  bool      // sent without an id: a client must not resume from it, because a restored flow is ahead of it
+	state    int64     // approximate bytes of snapshot
+	data     int32     // offset of the message in frame, in bytes
+	kind     eventKind
+	partial  bool // sent without an id: a client must not resume from it, because a restored flow is ahead of it
 }
 
 type eventKind uint8
@@ -66,8 +70,12 @@ func (j *journal) push(e event) {
 	j.list = append(j.list, e)
 	j.end++
 	j.bytes += e.size()
-	for len(j.list)-j.start > j.maxEntries || j.bytes > j.maxBytes {
+	if j.snapshots += e.state; e.state > 0 {
+		j.newest = e.state
+	}
+	for len(j.list)-j.start > j.maxEntries || int64(j.bytes)+max(0, j.snapshots-j.newest) > int64(j.maxBytes) {
 		j.bytes -= j.list[j.start].size()
+		j.snapshots -= j.list[j.start].state
 		j.list[j.start] = event{}
 		j.start++
 	}
@@ -94,8 +102,9 @@ func (t *topic) publish(e event) {
 	case deletedEvent:
 		t.ended = true
 		for i := j.start; i < len(j.list); i++ {
-			if j.list[i].topic == t {
-				j.list[i].snapshot = nil
+			if old := &j.list[i]; old.topic == t {
+				j.snapshots -= old.state
+				old.snapshot, old.state = nil, 0
 			}
 		}
 	}
@@ -106,7 +115,7 @@ func (t *topic) publish(e event) {
 func (t *topic) publishWhole() {
 	if t.follows.Load() != nil {
 		s := t.snapshot()
-		t.publish(event{kind: snapshotEvent, snapshot: s, seq: s.head})
+		t.publish(event{kind: snapshotEvent, snapshot: s, seq: s.head, state: t.state.Bytes()})
 		t.publishRegions()
 	}
 }

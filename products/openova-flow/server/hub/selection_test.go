@@ -715,3 +715,34 @@ func TestFollowMany_SequenceNumbersOnlyGoUp(t *testing.T) {
 		t.Errorf("counts %v at id %d, after %d", sub.counts, sub.id, before)
 	}
 }
+
+// TestFollowMany_JournalLimitsSnapshots creates large flows while a reader takes nothing. Each snapshot is in the journal, even after the flow has shrunk.
+func TestFollowMany_JournalLimitsSnapshots(t *testing.T) {
+	h := hub.New(hub.Config{JournalBytes: 1 << 20})
+	putNodes(t, h, "a", "n")
+	r := followMany(t, h, all, 0, false)
+	events(r)
+	create := func(id string) {
+		large, err := flow.Decode(id, []byte(flow.UpsertNodes(flow.Node{ID: "n", FlowID: id, Label: strings.Repeat("x", 400<<10), Status: "x"}).JSON()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range []*flow.Message{large, flow.DeleteNodes("n")} {
+			if _, err := h.Ingest(record.Post{FlowID: id, Messages: []*flow.Message{m}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i := range 3 {
+		create(fmt.Sprint("few", i))
+	}
+	if got := events(r); len(got) == 0 || got[0] != "few0/snapshot*" {
+		t.Errorf("within the limit, frames: %.300v", got)
+	}
+	for i := range 5 {
+		create(fmt.Sprint("many", i))
+	}
+	if got := events(r); len(got) == 0 || got[0] != "flows" {
+		t.Errorf("above the limit, frames: %.300v", got)
+	}
+}

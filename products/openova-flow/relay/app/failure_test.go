@@ -122,7 +122,10 @@ func TestRelay_ProblemBecomesFinal(t *testing.T) {
 		s.relay(everything)
 		final := failing("fsn1", "db", time.Now(), "db could not be installed.")
 		s.post(strings.Replace(final, `"final":true`, `"final":false`, 1))
-		for len(s.hook.Received()) == 0 {
+		for i := 0; len(s.hook.Received()) == 0; i++ {
+			if i == 600 {
+				t.Fatal("no notice within ten minutes")
+			}
 			time.Sleep(time.Second)
 		}
 		s.post(final)

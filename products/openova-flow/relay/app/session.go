@@ -137,7 +137,7 @@ func (s *session) look(ctx context.Context, wg *sync.WaitGroup) bool {
 			s.readIfDue(ctx, wg, f, rollouts, now)
 		}
 		known = known && (f.Known || !rollouts && !revisions)
-		if f.Changed || now-s.lookedAt[f.ID] >= lookAnyway {
+		if f.Changed || passed(now, s.lookedAt[f.ID], lookAnyway) {
 			f.Rollouts = slices.DeleteFunc(f.Rollouts, func(r rollout.Rollout) bool { return !r.EndedAt.IsZero() && r.EndedAt.Ms() <= horizon })
 			s.desks.found[f.ID] = f.Find(now)
 			s.lookedAt[f.ID], changed = now, true
@@ -159,10 +159,15 @@ func (s *session) look(ctx context.Context, wg *sync.WaitGroup) bool {
 	return known
 }
 
+// passed reports whether so many milliseconds have passed since then, or the server's clock was set back meanwhile.
+func passed(now, then, milliseconds int64) bool {
+	return now < then || now-then >= milliseconds
+}
+
 // readIfDue starts to read the lists of a flow if they may have changed.
 func (s *session) readIfDue(ctx context.Context, wg *sync.WaitGroup, f *follow.Flow, rollouts bool, now int64) {
-	age := now - f.ReadAt
-	due := f.ReadAt == 0 || age >= readAfterChange && (!f.Known || f.RevisionsOutdated || f.RolloutsOutdated && rollouts) || age >= readWhileOpen && f.Open()
+	outdated := !f.Known || f.RevisionsOutdated || f.RolloutsOutdated && rollouts
+	due := f.ReadAt == 0 || outdated && passed(now, f.ReadAt, readAfterChange) || f.Open() && passed(now, f.ReadAt, readWhileOpen)
 	if !due || f.Reading || s.reading >= readers {
 		return
 	}

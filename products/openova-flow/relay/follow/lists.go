@@ -60,7 +60,11 @@ func (s *Server) list(ctx context.Context, flowID, what string, into any) error 
 	default:
 		return failed(refused(resp))
 	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxList)).Decode(into); err != nil {
+	body := &io.LimitedReader{R: resp.Body, N: maxList}
+	if err := json.NewDecoder(body).Decode(into); err != nil {
+		if body.N == 0 {
+			err = fmt.Errorf("the answer is longer than the limit of %d MiB", maxList>>20)
+		}
 		return failed(err)
 	}
 	return nil

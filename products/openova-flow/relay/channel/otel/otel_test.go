@@ -275,6 +275,32 @@ func TestSender_LargeTraceInParts(t *testing.T) {
 	}
 }
 
+func TestSender_WarningIsNoError(t *testing.T) {
+	answer := &collector.ExportTraceServiceResponse{PartialSuccess: &collector.ExportTracePartialSuccess{ErrorMessage: "the collector is almost full"}}
+	body, err := proto.Marshal(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	overHTTP := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-protobuf")
+		_, _ = w.Write(body)
+	}))
+	defer overHTTP.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	overGRPC := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error { return stream.SendMsg(answer) }))
+	done := make(chan error)
+	go func() { done <- overGRPC.Serve(l) }()
+	defer func() { overGRPC.Stop(); <-done }()
+	for protocol, url := range map[string]string{otel.HTTP: overHTTP.URL, otel.GRPC: "http://" + l.Addr().String()} {
+		if err := (&otel.Sender{URL: url, Protocol: protocol, Client: channel.NewClient()}).Send(t.Context(), rollout(), nil); err != nil {
+			t.Errorf("%s: %v", protocol, err)
+		}
+	}
+}
+
 func TestSender_RejectedSpanStopsNoOtherPart(t *testing.T) {
 	body, err := proto.Marshal(&collector.ExportTraceServiceResponse{PartialSuccess: &collector.ExportTracePartialSuccess{RejectedSpans: 1, ErrorMessage: "too old"}})
 	if err != nil {

@@ -100,7 +100,7 @@ func (p Program) Run(ctx context.Context, args []string, getenv func(string) str
 // parseFlags parses the flags of a command. It writes errors and help to stderr.
 func parseFlags(fs *flag.FlagSet, args []string, stderr io.Writer) error {
 	fs.SetOutput(io.Discard) // errors of the flag package repeat their input unescaped
-	err := fs.Parse(args)
+	err := terminal.FlagError(fs.Parse(args))
 	if err == nil {
 		return nil
 	}

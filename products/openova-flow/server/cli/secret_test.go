@@ -26,7 +26,8 @@ func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 			}
 		}
 		for _, args := range [][]string{{"wait", "--flow=F", "--url=" + value}, {"wait", value}, {"wait", "--url=http://x", "--flow=" + value},
-			{"wait", "--url=http://x", "--flow=F", "--since=" + value}, {"wait", "--url=http://x", "--flow=F", "--output=" + value}, {value}, {"serve", value}, {"token", value}, {"token", "new", value}} {
+			{"wait", "--url=http://x", "--flow=F", "--since=" + value}, {"wait", "--url=http://x", "--flow=F", "--output=" + value}, {value}, {"serve", value}, {"token", value}, {"token", "new", value},
+			{"wait", "--" + value}, {"wait", "--timeout=" + value}, {"wait", "--release=" + value}, {"token", "new", "--" + value}} {
 			var out, errors bytes.Buffer
 			err := (Program{Name: "p"}).Run(t.Context(), args, func(string) string { return "" }, &out, &errors)
 			if text := out.String() + errors.String(); err == nil || strings.Contains(text, "hidden") || strings.Contains(err.Error(), "hidden") {

@@ -1,7 +1,9 @@
 package terminal
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -14,6 +16,29 @@ func Argument(value string) string {
 		return "(it " + HiddenSecret + ")"
 	}
 	return fmt.Sprintf("%.200q", value)
+}
+
+// FlagError returns err, an error of flag.FlagSet.Parse, or one without the flag's name or value if that may contain a secret.
+func FlagError(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, before := range []string{"invalid value ", "invalid boolean value "} {
+		after, ok := strings.CutPrefix(err.Error(), before)
+		quoted, bad := strconv.QuotedPrefix(after)
+		if !ok || bad != nil {
+			continue
+		}
+		if value, _ := strconv.Unquote(quoted); !Secret(value) {
+			return err
+		}
+		name, _, _ := strings.Cut(after[len(quoted):], ": ") // such as " for flag -name"
+		return fmt.Errorf("invalid value%s (it %s)", name, HiddenSecret)
+	}
+	if Secret(err.Error()) {
+		return errors.New("unknown flag (it " + HiddenSecret + ")")
+	}
+	return err
 }
 
 // Secret reports whether the value of a setting or an argument may contain a secret that must not be logged: something before an @, like the user and

@@ -223,7 +223,7 @@ func (r *reader) read(args []string, optional ...string) (config, error) {
 	if err := r.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return config{}, errHelp
 	} else if err != nil {
-		return config{}, fmt.Errorf("%s: %w (openova-flow-adapter-flux help lists the flags)", r.command, err)
+		return config{}, fmt.Errorf("%s: %w (openova-flow-adapter-flux help lists the flags)", r.command, terminal.FlagError(err))
 	}
 	host, _ := r.getenv("KUBERNETES_SERVICE_HOST")
 	c := config{inCluster: host != ""}

@@ -81,7 +81,8 @@ func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 				t.Errorf("%s %q: %v", s.env, value, err)
 			}
 		}
-		for _, args := range [][]string{{value}, {"run", value}, {"record", value}, {"replay", value}, {"run", "--flow-server-url=" + value}, {"run", "--flow-server-url", value, value}} {
+		for _, args := range [][]string{{value}, {"run", value}, {"record", value}, {"replay", value}, {"run", "--flow-server-url=" + value}, {"run", "--flow-server-url", value, value},
+			{"run", "--" + value}, {"replay", "--dry-run=" + value}} {
 			out, stderr, err := call(t, good("FLOW_ID", "F"), "", args...)
 			if strings.Contains(out+stderr, "hidden") || err == nil || strings.Contains(err.Error(), "hidden") {
 				t.Errorf("%q: %v: %s", args, err, out+stderr)

@@ -80,10 +80,21 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		flags.PrintDefaults()
 		return err
 	} else if err != nil {
-		return fmt.Errorf("%w (openova-flow-relay -h lists the flags)", err)
+		return fmt.Errorf("%w (openova-flow-relay -h lists the flags)", terminal.FlagError(err))
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %s", terminal.Argument(flags.Arg(0)))
+	}
+	if command != "run" {
+		var foreign error
+		flags.Visit(func(f *flag.Flag) {
+			if f.Name != "config" {
+				foreign = fmt.Errorf("--%s is a flag of run; %s has only --config", f.Name, command)
+			}
+		})
+		if foreign != nil {
+			return foreign
+		}
 	}
 	if *config == "" {
 		return errors.New("--config is required")

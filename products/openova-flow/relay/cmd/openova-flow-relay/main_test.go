@@ -141,12 +141,16 @@ func TestRun_RefusesWrongArguments(t *testing.T) {
 		{}, {"run"}, {"walk", "--config", file}, {"run", "--config", file, "x"}, {"check", "--config", file + "x"},
 		{"run", "--config", file, "--log-level", "loud"}, {"run", "--config", file, "--queue", "-1"}, {"run", "--config", file, "--listen-addr", "x"},
 		{"run", "--config", file, "--dry-run", file + "x"}, {"run", "--config", file, "--dry-run", file},
+		{"check", "--config", file, "--dry-run", "x"}, {"check", "--config", file, "--queue", "-1"}, {"check", "--config", file, "--log-level", "loud"},
 	} {
 		if _, _, err := command(args...); err == nil {
 			t.Errorf("%q is accepted", args)
 		}
 	}
 	if _, _, err := command("walk"); err == nil || !strings.Contains(err.Error(), "walk") {
+		t.Errorf("%v", err)
+	}
+	if _, _, err := command("run", "--https://u:hunter2@host"); err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("%v", err)
 	}
 	if _, stderr, err := command("run", "--\x1b[2J"); err == nil || stderr != "" { // main prints the error, escaped

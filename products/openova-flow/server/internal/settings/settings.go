@@ -43,10 +43,7 @@ func Parse(all []Setting, args []string, getenv func(string) string) error {
 		flags.Func(s.Flag(), s.Help, func(v string) error { given[s.Flag()] = v; return nil })
 	}
 	if err := flags.Parse(args); err != nil {
-		if terminal.Secret(err.Error()) { // the name of an unknown flag
-			return errors.New("unknown flag (it " + terminal.HiddenSecret + "); settings are flags such as --listen-addr=:8080")
-		}
-		return err
+		return terminal.FlagError(err)
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %s; settings are flags such as --listen-addr=:8080", terminal.Argument(flags.Arg(0)))

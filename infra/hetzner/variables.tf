@@ -16,7 +16,7 @@ variable "deployment_id" {
 
   validation {
     condition     = can(regex("^[A-Za-z0-9._:-]{1,128}$", var.deployment_id)) && !contains([".", ".."], var.deployment_id)
-    error_message = "deployment_id has to be 1 to 128 characters of A-Z a-z 0-9 . _ : -, but not . and not .."
+    error_message = "deployment_id has to be 1 to 128 characters of A-Z a-z 0-9 . _ : -, but neither \".\" nor \"..\"."
   }
 }
 

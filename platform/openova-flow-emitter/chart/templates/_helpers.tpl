@@ -142,7 +142,7 @@ openova-flow-adapter-flux-{{ printf "%s/%s" .Values.flowEmitter.flowId .Values.f
 {{- fail (printf "flowEmitter.flowServerUrl is %q: set it to the flow server's absolute URL, http://host or https://host, such as https://openova-flow.example.com." (regexReplaceAll "//[^/@]*@" $url "//…@")) -}}
 {{- end -}}
 {{- if or (not (regexMatch "^[A-Za-z0-9._:-]{1,128}$" (default "" $v.flowId))) (has $v.flowId (list "." "..")) -}}
-{{- fail (printf "flowEmitter.flowId is %q: set it to the flow that this cluster is a part of, 1 to 128 characters of A-Z a-z 0-9 . _ : -, but not . and not .." (default "" $v.flowId)) -}}
+{{- fail (printf "flowEmitter.flowId is %q: set it to the flow that this cluster is a part of, 1 to 128 characters of A-Z a-z 0-9 . _ : -, but neither \".\" nor \"..\"" (default "" $v.flowId)) -}}
 {{- end -}}
 {{- if not (regexMatch "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" (default "" $v.regionKey)) -}}
 {{- fail (printf "flowEmitter.regionKey is %q: set it to the name of this cluster in the flow, at most 63 lower-case letters, digits and hyphens without a slash, such as fsn1." (default "" $v.regionKey)) -}}

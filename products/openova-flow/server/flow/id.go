@@ -1,7 +1,7 @@
 package flow
 
 // IDSyntax describes the flow ids that ValidID accepts, for error messages and help.
-const IDSyntax = "1 to 128 characters of A-Z a-z 0-9 . _ : -, but not . and not .."
+const IDSyntax = `1 to 128 characters of A-Z a-z 0-9 . _ : -, but neither "." nor ".."`
 
 // ValidID reports whether id is a valid flow id. Ids are part of URL paths, where "." and ".." have a meaning
 // of their own.

@@ -169,7 +169,7 @@ func environment(t *testing.T, o object, file string) (env []string) {
 	return env
 }
 
-// TestCharts_ProgramsAcceptRenderedSettings starts servers and adapter with the environment of each render.
+// TestCharts_ProgramsAcceptRenderedSettings runs the servers' healthcheck, and the adapter, with the environment of each render.
 func TestCharts_ProgramsAcceptRenderedSettings(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")

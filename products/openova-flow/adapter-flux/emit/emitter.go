@@ -134,8 +134,8 @@ func (e *Emitter) resignLocked() {
 	e.box.reset()
 }
 
-// SetBlind sets whether the Source may be outdated because the API server does not answer. While it may be, only changes renew the claim, so that
-// without any the server shows the region as stale.
+// SetBlind sets whether the Source may be outdated because the API server does not answer. While blind is true, only changes renew the claim, so
+// that without any the server shows the region as stale.
 func (e *Emitter) SetBlind(blind bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

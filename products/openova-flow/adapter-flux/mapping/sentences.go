@@ -99,7 +99,7 @@ type explanation struct {
 	reason, message string
 	clause          string // after the name; empty for an unknown reason
 	cause           string // a clause; empty if no pattern matches the message
-	object          string // Kind/namespace/name that it names
+	object          string // Kind/namespace/name of an object that the message names
 	command         []string
 	hopeless        bool // the same input can only fail again
 }

@@ -180,7 +180,8 @@ func parseOrigins(list string) (origins []string, err error) {
 	return origins, nil
 }
 
-// ancestor matches one entry of FLOW_SERVER_FRAME_ANCESTORS: a wildcard is allowed for subdomains only, and no character could end the directive.
+// ancestor matches one entry of FLOW_SERVER_FRAME_ANCESTORS: a wildcard is allowed for subdomains only. No character is
+// allowed that would end the directive.
 var ancestor = regexp.MustCompile(`^(self|https?://(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?)$`)
 
 func parseAncestors(list string) (sources []string, err error) {

@@ -83,7 +83,7 @@ func (w *world) sendAll(cells []*request) {
 	w.searchLog(w.distrusting)
 }
 
-// checkUnchanged reports flows that were changed by requests that were denied.
+// checkUnchanged reports flows that have changed though none of the requests may change them.
 func (w *world) checkUnchanged(s *server, format string, args ...any) {
 	if list := s.changed(); list != nil {
 		w.report.add(&w.report.changes, "%v changed by "+format, append([]any{list}, args...)...)

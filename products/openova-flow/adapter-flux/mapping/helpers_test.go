@@ -113,9 +113,9 @@ func messages(t testing.TB, flowID string, changes []mapping.Change) []*flow.Mes
 	return all
 }
 
-func (w *world) event(kind mapping.EventType, u *unstructured.Unstructured) []mapping.Change {
+func (w *world) event(typ mapping.EventType, u *unstructured.Unstructured) []mapping.Change {
 	w.t.Helper()
-	changes, err := w.Apply(mapping.Event{Type: kind, Object: u})
+	changes, err := w.Apply(mapping.Event{Type: typ, Object: u})
 	if err != nil {
 		w.t.Fatal(err)
 	}

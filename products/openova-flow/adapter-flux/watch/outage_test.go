@@ -30,7 +30,7 @@ type outage struct {
 	requests int // failed requests
 }
 
-// begin breaks all open watches and makes later requests fail with err; unless only is empty, just those for that resource.
+// begin breaks all open watches and makes later requests fail with err. If only is not empty, requests for other resources succeed.
 func (o *outage) begin(err error, only string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -102,7 +102,7 @@ func TestWatch_IsCurrentTwoSecondsAfterAnOutage(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		if n := o.unanswered(); n > 20*60+len(watch.Kinds) {
-			t.Errorf("%d requests in ten minutes to a server that answers none", n)
+			t.Errorf("%d requests in ten minutes to an unavailable API server", n)
 		}
 		if len(r.watcher.Problems()) == 0 || len(blind) == 0 || !blind[len(blind)-1] {
 			t.Errorf("problems %q, blind %v", r.watcher.Problems(), blind)

@@ -53,7 +53,7 @@ func TestWatch_MissingOptionalKindIsCheckedOnceAMinute(t *testing.T) {
 	})
 }
 
-func TestWatch_DenialCountsAfterSettleAfter(t *testing.T) {
+func TestWatch_WaitsSettleAfterForAForbiddenKind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fakeClient()
 		client.PrependReactor("list", "helmcharts", func(clienttesting.Action) (bool, runtime.Object, error) {
@@ -63,11 +63,11 @@ func TestWatch_DenialCountsAfterSettleAfter(t *testing.T) {
 		defer r.stop()
 		advance(time.Second)
 		if closed(r.watcher.Complete()) {
-			t.Error("complete a second after the first denial")
+			t.Error("complete a second after the first 403")
 		}
 		advance(10 * time.Second)
 		if !closed(r.watcher.Complete()) {
-			t.Error("not complete though the denial has lasted")
+			t.Error("not complete though the kind stayed forbidden")
 		}
 	})
 }

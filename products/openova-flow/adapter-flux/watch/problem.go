@@ -40,7 +40,7 @@ func (c Class) unanswered() bool {
 	return c == Refused || c == Unreachable || c == Unavailable || c == Throttled
 }
 
-// blinds reports whether the last known state may be outdated while the problem lasts. A forbidden kind is a Gap instead.
+// blinds reports whether the last known state may be outdated while the problem lasts. A lasting problem is a Gap instead.
 func (c Class) blinds() bool { return c.unanswered() || c == Unauthorized || c == TLS || c == Other }
 
 // Problem is the reason why a kind in a namespace, the cluster's identity or a Lease is not available.

@@ -43,8 +43,7 @@ func (s *keySet) candidates(c *claims) (named, others []key) {
 	return named, others
 }
 
-// parseJWKS parses a JSON Web Key Set (RFC 7517). It omits invalid and weak keys, and those for other algorithms than RS256 and
-// ES256.
+// parseJWKS parses a JSON Web Key Set (RFC 7517). It omits invalid and weak keys, and those that are not for verifying RS256 or ES256.
 func parseJWKS(data []byte) (*keySet, error) {
 	if len(data) > maxKeySet {
 		return nil, errors.New("a key set may have at most 1 MiB")

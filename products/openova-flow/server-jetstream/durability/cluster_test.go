@@ -17,7 +17,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-var long = flag.Bool("long", false, "more messages, rounds and failures, instead of a short form of the same")
+var long = flag.Bool("long", false, "post more messages, and repeat failures more often")
 
 // TestReplicas_AgreeAfterFailures posts at a steady rate to three replicas on a cluster of three NATS servers, each a process, while chaos causes failures.
 // At the end the acknowledged messages, the state of every replica and the state of every subscriber are equal.
@@ -237,14 +237,14 @@ func onceEach(t *testing.T, p *process, id string) {
 	}
 }
 
-// load is emitters that post to flows, and subscribers to the flows, all at any replica.
+// load has the emitters and subscribers of some flows. Each request goes to a random replica.
 type load struct {
 	t           *testing.T
 	emitters    []*emitter
 	subscribers []*subscriber
 	took        time.Duration // from the start until stopEmitters
 
-	stopEmitters, stopSubscribers func() // they wait for the end
+	stopEmitters, stopSubscribers func() // they return when all have ended
 }
 
 // startLoad starts emitters, each of which posts a batch of messages at an interval, and subscribers. The end of the test stops them.
@@ -288,7 +288,7 @@ func (l *load) checkSubscribers(snapshots map[string]string) {
 	l.stopSubscribers()
 }
 
-// report logs what the load has measured, and fails the test for a fault that a subscriber has found. The load must be stopped.
+// report logs what the load has measured, and fails the test if a subscriber has found a fault, or none has resumed. The load must be stopped.
 func (l *load) report() {
 	t := l.t
 	t.Helper()

@@ -11,7 +11,7 @@ import (
 	"unsafe"
 )
 
-// TestServer_FullDiskLosesNothing fills the disk of an embedded server: by a limit on file sizes, and by a full file system where the test may mount
+// TestServer_FullDiskLosesNothing fills the disk of a server with embedded JetStream: by a limit on file sizes, and by a full file system where the test may mount
 // one. POST and /readyz answer 503. When there is space again the process ends, and the next one has all acknowledged messages.
 func TestServer_FullDiskLosesNothing(t *testing.T) {
 	t.Parallel() // mostly waits
@@ -24,17 +24,17 @@ func TestServer_FullDiskLosesNothing(t *testing.T) {
 		fullDisk(t, t.TempDir(), func(p *process) { limit(p, 64<<10) }, func(p *process) { limit(p, 1<<40) })
 	})
 	dir := t.TempDir()
-	size := func(flags uintptr, size string) error {
+	mount := func(flags uintptr, size string) error {
 		return syscall.Mount("tmpfs", dir, "tmpfs", flags, "size="+size)
 	}
-	if err := size(0, "3m"); err != nil {
+	if err := mount(0, "3m"); err != nil {
 		t.Logf("skip the full file system: mount: %v", err)
 		return
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
 	t.Run("file system", func(t *testing.T) {
 		fullDisk(t, dir, func(*process) {}, func(*process) {
-			if err := size(syscall.MS_REMOUNT, "64m"); err != nil {
+			if err := mount(syscall.MS_REMOUNT, "64m"); err != nil {
 				t.Fatal(err)
 			}
 		})

@@ -80,7 +80,7 @@ var recorded = sync.OnceValues(func() (string, error) {
 	return program, nil
 })
 
-// TestServer_PowerCutLosesNothing simulates power failures of an embedded server at random moments while writers post, delete and create flows. The
+// TestServer_PowerCutLosesNothing simulates power failures of a server with embedded JetStream at random moments while writers post, delete and create flows. The
 // server restarts with the synced content of its files only, or with that and a torn half of the rest:
 //
 //   - A file has the content covered by its last fsync or write with O_SYNC. Later writes and truncations are lost. If a file that was never synced is

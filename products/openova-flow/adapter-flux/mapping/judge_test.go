@@ -172,13 +172,23 @@ func TestJudgement_InvalidTimeoutIsTheDefaultLimit(t *testing.T) {
 	}
 }
 
-// TestJudgement_LimitOfAKustomizationFollowsItsInterval: the default timeout of a Kustomization is its interval minus 30 seconds, but at least 30 seconds.
-func TestJudgement_LimitOfAKustomizationFollowsItsInterval(t *testing.T) {
-	for interval, want := range map[string]float64{"10m": 570_000, "40s": 30_000} {
+// TestJudgement_LimitOfAKustomization: the default timeout of a Kustomization is its interval minus 30 seconds. kustomize-controller raises any timeout below 30
+// seconds to that.
+func TestJudgement_LimitOfAKustomization(t *testing.T) {
+	for _, c := range []struct {
+		interval, timeout string
+		want              float64
+	}{
+		{"10m", "", 570_000}, {"40s", "", 30_000}, {"10m", "2m", 120_000}, {"10m", "10s", 30_000},
+	} {
 		w := newWorld(t)
-		w.put(set(kustomization(t, 1, "", "", cond{"Ready", "Unknown", "Progressing", "", 1, 1}), interval, "spec", "interval"))
-		if got := judgements(t, w.must("fsn1/Kustomization/flux-system/apps"))[0]["limit"]; got != want {
-			t.Errorf("interval %s: the limit is %v ms, want %v", interval, got, want)
+		u := set(kustomization(t, 1, "", "", cond{"Ready", "Unknown", "Progressing", "", 1, 1}), c.interval, "spec", "interval")
+		if c.timeout != "" {
+			set(u, c.timeout, "spec", "timeout")
+		}
+		w.put(u)
+		if got := judgements(t, w.must("fsn1/Kustomization/flux-system/apps"))[0]["limit"]; got != c.want {
+			t.Errorf("interval %s, timeout %q: the limit is %v ms, want %v", c.interval, c.timeout, got, c.want)
 		}
 	}
 }

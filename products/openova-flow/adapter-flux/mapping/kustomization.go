@@ -38,7 +38,7 @@ func (c Config) kustomization(o object, past *entry) (*entry, error) {
 	ready, f := o.conditions["Ready"], e.facts
 	f.applied, f.attempted, f.path = o.status.string("lastAppliedRevision"), o.status.string("lastAttemptedRevision"), o.spec.string("path")
 	f.routine = f.wasReady(past)
-	f.limit = duration(o.spec, "timeout", max(f.interval-30_000, 30_000))
+	f.limit = max(duration(o.spec, "timeout", f.interval-30_000), 30_000)
 	if d, ok := parseAfter(withTimeout, f.reconciling.message); ok {
 		f.limit = d
 	}

@@ -36,7 +36,7 @@ func clusterUID(region string, nodes []flow.Node) string {
 // beginCompare must be called before the Source is read, and compare after.
 func (o *outbox) beginCompare() { o.putMeanwhile = map[key]bool{} }
 
-// compare sets the confirmed state to the server's state of the region. It puts the changes into the log that the log lacks to reach the given state, and
+// compare sets the confirmed state to the server's state of the region. It appends to the log the changes that are missing to reach the given state, and
 // returns their number.
 func (o *outbox) compare(server *regionState, nodes []flow.Node, rels []flow.Relationship, now time.Time) int {
 	target := map[key]change{}
@@ -65,7 +65,7 @@ func (o *outbox) compare(server *regionState, nodes []flow.Node, rels []flow.Rel
 	return n
 }
 
-// correct puts the changes that lead from want to the target into the log, and returns their number. Elements that are held, or were put while the Source was
+// correct appends to the log the changes that lead from want to the target, and returns their number. Elements that are held, or were put while the Source was
 // read, keep their value in want: for the latter, the log is newer than the target.
 func (o *outbox) correct(target map[key]change, now time.Time) int {
 	skip := func(k key) bool {

@@ -232,7 +232,7 @@ func (o *outbox) unknown(changes []change) []change {
 	return out
 }
 
-// release returns elements to the log whose hold has ended. It returns the end of the next hold, zero if there is none.
+// release puts the elements whose hold has ended into the log. It returns the end of the next hold, zero if there is none.
 func (o *outbox) release(now time.Time) (next time.Time) {
 	for k, h := range o.held {
 		switch {

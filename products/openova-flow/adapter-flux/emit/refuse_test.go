@@ -436,7 +436,7 @@ func TestBackoff_HasJitter(t *testing.T) {
 		})
 		g.change(g.region.upsert("a", "pending"))
 		g.settle(time.Hour)
-		short, long := 0, 0 // pauses of the longest backoff
+		short, long := 0, 0 // pauses below and above half of lastBackoff, once the backoff has reached it
 		for i := 20; i < len(at); i++ {
 			switch pause := at[i].Sub(at[i-1]); {
 			case pause > lastBackoff:
@@ -474,7 +474,7 @@ func TestRetryAfter_HasJitterAndAppliesToTheFlush(t *testing.T) {
 		if len(pauses) < 3 {
 			t.Errorf("pauses of %v", pauses)
 		}
-		synctest.Wait() // until the answer has arrived, with which the minute begins
+		synctest.Wait() // for the answer to the last request, which starts another minute
 		if err := g.stop(); err == nil || len(requests) > 0 {
 			t.Errorf("%d requests at the end, though the server asked for a minute: %v", len(requests), err)
 		}

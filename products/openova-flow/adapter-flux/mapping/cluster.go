@@ -26,7 +26,7 @@ type Cluster struct {
 	kinds     map[string]int             // how many entries of a kind there are
 	served    map[string]map[string]bool // by kind, the shards with an object that a controller has observed; "" stands for no shard
 	members   rollup
-	region    *flow.Node // as last sent
+	region    *flow.Node // as last returned
 	now       flow.Time  // when the newest event was seen
 }
 

@@ -132,14 +132,14 @@ func kustomizationEvidence(o object, ready condition, status string) evidence {
 	return e
 }
 
-// firstReconciled returns when the reconciliation that first had the result in Ready began and ended. The history has the duration of only the latest one, so
-// after several began equals ended. Without a matching entry of the history, began is absent, and ended is the time of Ready.
+// firstReconciled returns when the reconciliation that first had the result in Ready began and ended. The history has the duration of the latest one
+// only: if there were several, began is the same as ended. Without a matching entry of the history, began is absent, and ended is the time of Ready.
 func firstReconciled(o object, ready condition) (began, ended flow.Time) {
-	past := o.status.list("history")
-	if len(past) == 0 {
+	history := o.status.list("history")
+	if len(history) == 0 {
 		return flow.Time{}, ready.since
 	}
-	m, _ := past[0].(map[string]any)
+	m, _ := history[0].(map[string]any)
 	newest := fields(m)
 	first := newest.time("firstReconciled")
 	if newest.string("lastReconciledStatus") != ready.reason || first.IsZero() || after(first, ready.since) {

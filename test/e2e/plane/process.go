@@ -70,15 +70,15 @@ func (p *Process) Stop() error {
 	}
 }
 
-// given counts the ports that FreeAddr has tried, from a random start.
-var given = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
+// tried counts the ports that FreeAddr has tried, from a random start.
+var tried = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
 
 // FreeAddr returns an unused address on loopback. Its port is outside the kernel's default ephemeral range, so that no outgoing connection takes it before
 // the caller listens, or while the listener restarts.
 func FreeAddr() (addr string, err error) {
 	for range 1000 {
 		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+given.Add(1)%12_000)); err == nil {
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+tried.Add(1)%12_000)); err == nil {
 			return l.Addr().String(), l.Close()
 		}
 	}

@@ -289,7 +289,7 @@ describe("selection", () => {
     expect(await events(page, "select")).toEqual([{ id: "gone/bp-nobody", kind: "missing" }, { id: "stack", kind: "group" }]);
   });
 
-  test("a press on the end of a cross-flow edge fires open-flow", async () => {
+  test("a press or a double press on the end of a cross-flow edge fires open-flow once", async () => {
     const page = await start();
     // The ghost is left of the node that needs it, in the same row.
     await page.evaluate(() => bench.element!.select("hen"));
@@ -301,7 +301,7 @@ describe("selection", () => {
       const b = bench.element!.boxOf(bench.element!.selected!)!;
       return { x: b.x + b.w / 2, y: b.y + b.h / 2 };
     });
-    await page.mouse.click(at.x, at.y);
+    await page.mouse.dblclick(at.x, at.y);
     expect(await events(page, "open-flow")).toHaveLength(2);
   });
 

@@ -64,6 +64,7 @@ export function listenToPointers(element: OpenovaFlowElement, parts: Parts, sign
       const hit = under(x, y);
       const target = selection.target(hit);
       if (target === null) viewport.zoomBy(zoomStep * zoomStep, true, x, y);
+      else if (hit?.kind === "external") return; // its first press has opened it
       else if (hit !== null && "index" in hit) open(parts, target);
       else element.zoomTo(target.id);
     },

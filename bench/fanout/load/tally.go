@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// reader is one stream with its counts.
+// reader is one stream and what has arrived on it.
 type reader struct {
 	fd      atomic.Int64
 	stalls  bool
@@ -40,7 +40,7 @@ type gap struct{ from, to int64 }
 // tally counts the messages that readers receive. Times are in nanoseconds.
 type tally struct {
 	mark     []byte
-	measured int
+	measured int     // index of the first message that counts for latency and throughput
 	ids      []int64 // id of each message at the first reader that received it
 
 	chunked    bool

@@ -209,7 +209,7 @@ func TestOffset_IgnoresUnsuitableAnswers(t *testing.T) {
 	})
 }
 
-// TestOffset_ResumesTheValueOfTheRegion: a new process keeps the offset of the previous one, so that the region is not sent again for a difference of a second.
+// TestOffset_ResumesTheValueOfTheRegion: a new process keeps the offset of the previous one, so that the region is not sent again for a small difference.
 func TestOffset_ResumesTheValueOfTheRegion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()

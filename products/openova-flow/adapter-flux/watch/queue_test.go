@@ -158,8 +158,8 @@ func TestQueue_DistinctObjectsAreCountedApart(t *testing.T) {
 	}
 }
 
-// TestQueue_BoundedVersionsEndAsUnboundedOnes pushes random versions of a few objects while some of them are handled.
-func TestQueue_BoundedVersionsEndAsUnboundedOnes(t *testing.T) {
+// TestQueue_NewestVersionIsHandledLast pushes random versions of a few objects while some of them are handled.
+func TestQueue_NewestVersionIsHandledLast(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		most := 2 + random.IntN(4)
@@ -200,7 +200,7 @@ func TestQueue_BoundedVersionsEndAsUnboundedOnes(t *testing.T) {
 	}
 }
 
-func TestMeasure_QueueHeapIsBoundByObjects(t *testing.T) {
+func TestMeasure_QueueHeapOfAnObjectIsBounded(t *testing.T) {
 	const size = 64 << 10
 	q := watch.Queue{MaxVersions: 16}
 	heap := func() uint64 {

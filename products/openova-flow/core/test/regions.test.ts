@@ -109,19 +109,19 @@ describe("the nodes of a stale region", () => {
 
 describe("a second cluster that is refused", () => {
   const refused = { cluster: "uid-2", at: 5 };
-  const say = (lease: RegionLease) => problems(buildGraph(withRegions(stateOf([node("a/x", "succeeded", {}, { region: "a" })]), new Map([["a", lease]]))), 1_000_000);
+  const problemsOf = (lease: RegionLease) => problems(buildGraph(withRegions(stateOf([node("a/x", "succeeded", {}, { region: "a" })]), new Map([["a", lease]]))), 1_000_000);
 
   it("is a problem that names both clusters and says what to do", () => {
-    expect(say(fresh({ refused }))).toMatchObject([{
+    expect(problemsOf(fresh({ refused }))).toMatchObject([{
       id: "a", label: "a", display: "broken", reason: "cluster-refused", command: "kubectl get namespace kube-system -o jsonpath='{.metadata.uid}'",
       sentence: "a is held by cluster uid-1. Cluster uid-2 also claims it and is refused. Give one of the two another REGION_KEY. The command prints the id of a cluster.",
     }]);
   });
 
   it("may replace a stale cluster", () => {
-    expect(say(stale(1000, { refused })).map((p) => p.reason)).toEqual(["cluster-refused", "region-stale"]);
-    expect(new Set(say(stale(1000, { refused })).map((p) => p.key)).size).toBe(2);
-    expect(say(stale(1000, { refused }))[0]?.sentence).toMatch(/held by cluster uid-1; its claim has expired\. Cluster uid-2 .* let an admin delete the region; the new cluster then gets it/);
+    expect(problemsOf(stale(1000, { refused })).map((p) => p.reason)).toEqual(["cluster-refused", "region-stale"]);
+    expect(new Set(problemsOf(stale(1000, { refused })).map((p) => p.key)).size).toBe(2);
+    expect(problemsOf(stale(1000, { refused }))[0]?.sentence).toMatch(/held by cluster uid-1; its claim has expired\. Cluster uid-2 .* let an admin delete the region; the new cluster then gets it/);
   });
 });
 

@@ -48,7 +48,7 @@ func TestParseConfig(t *testing.T) {
 		{"an unknown key of an entry", tokens(object{"scope": "read"}), "tokens[0].scope"},
 		{"a token as a key", object{NewToken(): object{}}, "a token is used as a key; allowed"},
 		{"a token as a key of an entry", tokens(object{NewToken(): "read"}), "tokens[0]"},
-		{"a token as a key twice", `{"ofl_x":[],"ofl_x":[]}`, "a token is a key, twice in one object"},
+		{"a token as a key twice", `{"ofl_x":[],"ofl_x":[]}`, "a token is used as a key, twice in one object"},
 		{"a key in another case", tokens(object{"Regions": []string{"x"}}), "tokens[0].Regions"},
 		{"no name", tokens(object{"name": nil}), "tokens[0].name"},
 		{"a name with a space", tokens(object{"name": "a b"}), "tokens[0].name"},

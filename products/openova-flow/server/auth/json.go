@@ -57,7 +57,7 @@ func parseValue(d *json.Decoder, depth int) (any, error) {
 			}
 			if _, twice := m[name]; twice {
 				if strings.Contains(name, tokenPrefix) {
-					return nil, errors.New("a token is a key, twice in one object")
+					return nil, errors.New("a token is used as a key, twice in one object")
 				}
 				return nil, fmt.Errorf("the key %s appears twice in one object", short(name))
 			}

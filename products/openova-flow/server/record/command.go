@@ -90,7 +90,7 @@ type Command struct {
 	Post         Post   // for KindPost; other kinds except KindClaim and KindNumber use its FlowID, KindIdle also its IfIncarnation
 	Region       string // for KindDeleteRegion
 	Claim        Claim  // for KindClaim
-	LastActivity int64  // for KindIdle and KindActivity: when the flow was last active, Unix milliseconds
+	LastActivity int64  // for KindIdle and KindActivity: the flow's last activity by the commands before this one, Unix milliseconds
 
 	// ID identifies repetitions: a Log may drop a command whose ID it has stored shortly before. Empty: never dropped. It is not
 	// encoded.

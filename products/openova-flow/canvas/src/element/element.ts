@@ -273,7 +273,7 @@ export class OpenovaFlowElement extends HTMLElement {
     this.#renderer.resume();
   }
 
-  /** Draws these paths instead of those of the selection, until `select` changes it; null draws none, undefined restores those of the selection. */
+  /** Draws these paths instead of those of the selection, until the selection changes; null draws none, undefined restores those of the selection. */
   setHighlight(highlight: Highlight | null | undefined): void {
     this.#selection.highlight = highlight;
   }
@@ -308,7 +308,7 @@ export class OpenovaFlowElement extends HTMLElement {
   /** Moves the view by screen pixels. */
   panBy(dx: number, dy: number): void { this.#viewport.panBy(dx, dy); }
 
-  /** The view, or the end of a flight to another: the world point at the top left, and screen pixels per world unit. */
+  /** The view, or during a flight its goal: the world point at the top left, and screen pixels per world unit. `level` is the one that is drawn. */
   get view(): ViewDetail { return { ...this.#renderer.goal, level: this.#renderer.level }; }
   set view({ x, y, k }: Camera) { this.#viewport.move({ x, y, k }); }
 

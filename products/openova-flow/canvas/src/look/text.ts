@@ -53,10 +53,10 @@ export class TextFitter {
     if (count(chars, ems) === chars.length) return chars.join("");
     const room = ems - dots;
     const middle = chars.length - count(chars.toReversed(), room / 2);
-    // One character rarely identifies the part, so three must be visible if all that follows would fit.
+    // One character rarely identifies a name, so three must be visible if the whole text from `part` on would fit.
     const wanted = part === undefined || count(chars.slice(part), room) < chars.length - part ? 1 : 3;
     const begin = part === undefined ? 0 : part + wanted;
-    // If nothing would be left before the part, the cut is inside it: other names may begin differently and go on like this one.
+    // If the text from `part` on leaves no room for a character before it, the cut is after `part`: other names may differ only in their beginning.
     const isTight = part !== undefined && count([...chars.slice(0, 1), ...chars.slice(part)], room) <= chars.length - part;
     const from = part === undefined ? chars.length
       : begin <= count(chars, room / 2) ? middle

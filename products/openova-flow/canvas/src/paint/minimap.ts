@@ -7,14 +7,14 @@ import type { Scene } from "../scene/scene.js";
 import type { View } from "../view/view.js";
 
 /** Number of nodes above which the map shows regions, if there are several. */
-const single = 1500;
+const maxDots = 1500;
 
 /** Paints all nodes as dots, or all regions as progress bars. */
 function paintMap(pen: Pen, scene: Scene): void {
   const { c, theme } = pen;
   const m = minimapCamera(scene.bounds);
   const place = (r: Rect): Rect => ({ x: (r.x - m.x) * m.k, y: (r.y - m.y) * m.k, w: Math.max(r.w * m.k, 1), h: Math.max(r.h * m.k, 1) });
-  if (scene.count > single && scene.regions.length > 1) {
+  if (scene.count > maxDots && scene.regions.length > 1) {
     for (const region of scene.regions) {
       const r = place(region);
       paintBar(pen, region, { x: r.x, y: r.y, w: Math.max(1, r.w - 1), h: Math.max(1, r.h - 1) });
@@ -63,8 +63,8 @@ export class MapLayer {
    * after `mapMs`.
    */
   draw(pen: CanvasPen, view: View, now: number, changed: boolean): boolean {
-    const isLate = changed && this.#picture !== null && now - this.#madeAt < mapMs;
-    if (this.#picture === null || (changed && !isLate)) {
+    const isOutdated = changed && this.#picture !== null && now - this.#madeAt < mapMs;
+    if (this.#picture === null || (changed && !isOutdated)) {
       this.#picture = this.#make(pen, view.scene);
       this.#madeAt = now;
     }
@@ -72,7 +72,7 @@ export class MapLayer {
     pen.c.clearRect(0, 0, width, height);
     if (this.#picture !== null) pen.c.drawImage(this.#picture, 0, 0, width, height);
     paintMapFrame(pen, view.scene, view.camera, view.size);
-    return !isLate;
+    return !isOutdated;
   }
 
   /** Drops the picture, for when its resolution or the theme has changed. */

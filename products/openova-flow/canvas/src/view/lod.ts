@@ -1,6 +1,6 @@
 /**
  * How much of a node is drawn. `card`: glyph, name and a second line. `compact`: glyph and name. `chip`: a coloured
- * chip, with a glyph if there is room. `tile`: each region is one tile with its progress; only large regions have chips.
+ * chip, with a glyph if there is room. `tile`: chips in large regions; each other region is one tile with its progress.
  */
 export type Level = "card" | "compact" | "chip" | "tile";
 

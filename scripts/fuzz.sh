@@ -11,7 +11,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 # The fuzzer of Go before 1.27 sometimes fails without an input at the end of its time (go.dev/issue/75804).
 only_late() { grep -qx '    context deadline exceeded' "$log" && ! grep -q 'Failing input written' "$log"; }
-for module in products/openova-flow/server products/openova-flow/server-jetstream products/openova-flow/adapter-flux bench/fanout; do
+for module in products/openova-flow/server products/openova-flow/adapter-flux bench/fanout; do
 	while IFS=: read -r file _ line; do
 		target=$(sed -E 's/^func (Fuzz[A-Za-z0-9_]*).*/\1/' <<<"$line")
 		# Full minimization of new inputs would take more time than the search for others.

@@ -14,7 +14,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
@@ -426,8 +425,8 @@ func (c *Checkpoint) readClaim(text string) error {
 		return err
 	}
 	again := slices.ContainsFunc(c.Claims, func(o SavedClaim) bool { return o.Region == s.Region || o.Lease == s.Lease })
-	if ttl := time.Duration(s.TTL) * time.Millisecond; s.Region == "" || s.Cluster == "" || s.Lease == "" || ttl < MinTTL || ttl > MaxTTL || again {
-		return fmt.Errorf("invalid claim of region %q: the region or lease is repeated, a field is missing, or the TTL of %s is not from %s to %s", s.Region, ttl, MinTTL, MaxTTL)
+	if s.Region == "" || s.Cluster == "" || s.Lease == "" || s.TTL < MinTTL.Milliseconds() || s.TTL > MaxTTL.Milliseconds() || again {
+		return fmt.Errorf("invalid claim of region %q: the region or lease is repeated, a field is missing, or the TTL of %d ms is not from %s to %s", s.Region, s.TTL, MinTTL, MaxTTL)
 	}
 	c.Claims = append(c.Claims, s)
 	return nil

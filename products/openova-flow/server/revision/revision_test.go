@@ -284,14 +284,17 @@ func TestTracker_EqualSources(t *testing.T) {
 		one, other flow.Node
 		revisions  int
 	}{
-		"the same":                      {source("r1", a, 10), source("r2", a, 10), 1},
-		"the same by ssh":               {source("r1", a, 10), with("r2", "url", "ssh://git@github.com:22/o/r.git"), 1},
-		"another reference":             {source("r1", a, 10), with("r2", "ref", "branch dev"), 2},
-		"another repository":            {source("r1", a, 10), with("r2", "url", "https://github.com/o/other"), 2},
-		"another kind":                  {source("r1", a, 10), with("r2", "kind", "Bucket"), 2},
-		"neither has a URL":             {with("r1", "url", ""), with("r2", "url", ""), 2},
-		"one has no URL":                {source("r1", a, 10), with("r2", "url", ""), 2},
-		"a HelmRepository is no source": {source("r1", a, 10), with("r2", "kind", "HelmRepository"), 1},
+		"the same":                       {source("r1", a, 10), source("r2", a, 10), 1},
+		"the same by ssh":                {source("r1", a, 10), with("r2", "url", "ssh://git@github.com:22/o/r.git"), 1},
+		"another IPv6 address by ssh":    {with("r1", "url", "ssh://git@[2001:db8::1]/o/r"), with("r2", "url", "ssh://git@[2001:db8::2]/o/r"), 2},
+		"an IPv6 address with a port":    {with("r1", "url", "ssh://git@[2001:db8::1]:22/o/r"), with("r2", "url", "https://[2001:db8::1]/o/r"), 1},
+		"an IPv6 address without ssh://": {with("r1", "url", "git@[2001:db8::1]:o/r"), with("r2", "url", "https://[2001:db8::1]/o/r"), 1},
+		"another reference":              {source("r1", a, 10), with("r2", "ref", "branch dev"), 2},
+		"another repository":             {source("r1", a, 10), with("r2", "url", "https://github.com/o/other"), 2},
+		"another kind":                   {source("r1", a, 10), with("r2", "kind", "Bucket"), 2},
+		"neither has a URL":              {with("r1", "url", ""), with("r2", "url", ""), 2},
+		"one has no URL":                 {source("r1", a, 10), with("r2", "url", ""), 2},
+		"a HelmRepository is no source":  {source("r1", a, 10), with("r2", "kind", "HelmRepository"), 1},
 	} {
 		w := newHarness(t)
 		w.put(100, c.one, c.other)

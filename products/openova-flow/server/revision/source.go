@@ -49,10 +49,12 @@ func address(url string) (host, path string) {
 	if _, at, found := strings.Cut(host, "@"); found {
 		host = at
 	}
-	if name, begin, colon := strings.Cut(host, ":"); colon && !ok { // git@host:path
-		host, path = name, begin+"/"+path
+	// The colons of an IPv6 address are in brackets.
+	ipv6 := strings.IndexByte(host, ']') + 1
+	if name, begin, colon := strings.Cut(host[ipv6:], ":"); colon && !ok { // git@host:path
+		host, path = host[:ipv6]+name, begin+"/"+path
 	} else if scheme == "ssh" { // its port differs from that of https
-		host = name
+		host = host[:ipv6] + name
 	}
 	return strings.ToLower(host), strings.TrimSuffix(strings.Trim(path, "/"), ".git")
 }

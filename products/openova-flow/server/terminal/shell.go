@@ -21,7 +21,7 @@ const maxArgument = 1024
 
 // Shell returns a line that makes a POSIX shell run exactly argv, for a person to copy. Arguments that are not plain are in single quotes. It returns
 // false if no line is safe to paste: an argument has control or invisible characters or invalid UTF-8, is longer than 1,024 bytes, or begins with a dash but
-// is not an option, or argv[0] is not a program name.
+// is not an option, or argv[0] is not a program name. It does not reject the shell's own words, such as if: callers only run kubectl and flux.
 func Shell(argv []string) (string, bool) {
 	if len(argv) == 0 || !program.MatchString(argv[0]) {
 		return "", false

@@ -12,8 +12,8 @@ const SAFE = /^[^\p{C}\p{Zl}\p{Zp}]{0,1024}$/u;
 /**
  * A line with which a POSIX shell runs exactly `argv`, for a person to copy. Arguments are quoted with single quotes where necessary.
  * Undefined if no line is safe to paste: an argument has control or format characters, is longer than 1,024, or starts with `-` and is
- * not an option; or the first is not the name of a program. Options are accepted as they are: use `commandLine` for data, which rejects
- * data that starts with `-`.
+ * not an option; or the first is not the name of a program. It does not reject the shell's own words, such as `if`: callers only run
+ * kubectl and flux. Options are accepted as they are: use `commandLine` for data, which rejects data that starts with `-`.
  */
 export function shellCommand(argv: readonly string[]): string | undefined {
   const [program, ...rest] = argv;

@@ -88,7 +88,7 @@ export class OpenovaFlowElement extends HTMLElement {
     listenToKeys(this, parts, signal);
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState !== "visible") return;
-      this.#renderer.resume();
+      this.#renderer.redrawAll();
       this.#queue.schedule();
     }, { signal });
     const sizes = new ResizeObserver(() => this.#measure());
@@ -270,7 +270,7 @@ export class OpenovaFlowElement extends HTMLElement {
   /** Sets usual durations by release key (`usualDurations` of flow-core), for the captions of cards. */
   setUsual(usual: ReadonlyMap<string, Usual>): void {
     this.#model.usual = usual;
-    this.#renderer.resume();
+    this.#renderer.redrawAll();
   }
 
   /** Draws these paths instead of those of the selection, until the selection changes; null draws none, undefined restores those of the selection. */

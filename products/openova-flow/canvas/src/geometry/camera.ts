@@ -104,7 +104,7 @@ export function revealed(c: Camera, r: Rect, size: Size, pad: Padding = noPaddin
   return panned(c, shift(p.x, r.w * c.k, area.x, area.w), shift(p.y, r.h * c.k, area.y, area.h));
 }
 
-/** Keeps at least `margin` screen pixels of the world in view, or half of a smaller viewport. */
+/** Keeps at least `margin` screen pixels of the world in view; in a viewport smaller than twice that, half of the viewport. */
 export function constrained(c: Camera, world: Rect, size: Size, margin = 64): Camera {
   const mx = Math.min(margin, size.width / 2) / c.k;
   const my = Math.min(margin, size.height / 2) / c.k;

@@ -44,7 +44,7 @@ export interface Theme {
   readonly states: Readonly<Record<StateName | GhostName, StateStyle>>;
 }
 
-/** The base colours, from which all others are mixed. The page sets each as the custom property `--flow-<name>`. */
+/** The base colours, from which all others are mixed. Each is the custom property `--flow-<name>` of the page. */
 export type PaletteName =
   | "background" | "surface" | "raised" | "border" | "text" | "muted" | "track" | "hover" | "focus" | "on-accent" | "stripe" | "critical" | StateName;
 

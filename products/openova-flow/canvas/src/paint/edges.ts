@@ -59,8 +59,7 @@ function look(pen: Pen, view: View, e: number): Look {
   const type = edges.type[e]!;
   const fine = view.level === "card" || view.level === "compact";
   const failing = CONDITION_NAMES[edges.condition[e]!] === "on-failure";
-  const quiet = view.emphasis?.quiet === true;
-  const color = quiet ? theme.edgeQuiet
+  const color = view.emphasis !== null ? theme.edgeQuiet
     : (flags & CYCLIC) !== 0 ? theme.warning
     : failing ? theme.failure
     : (flags & (IMPLIED | ACROSS)) !== 0 || !fine ? theme.edgeFaint
@@ -90,7 +89,7 @@ export function paintEdges(pen: Pen, view: View): void {
     strokeCurves(pen, curves, l.color, l.width, fine ? l.dash : []);
     if (fine) for (const curve of curves) endMark(pen, curve, l.type, l.color, view.camera.k);
   }
-  if (view.emphasis?.quiet !== true) for (const d of drawn) marks(pen, view, d.e, d.curve);
+  if (view.emphasis === null) for (const d of drawn) marks(pen, view, d.e, d.curve);
   c.setLineDash([]);
 }
 

@@ -149,7 +149,7 @@ export class Renderer {
     this.#redraw(EVERYTHING);
   }
 
-  /** Replaces the scene. Nodes and frames whose positions differ move there, unless motion is reduced, the page is hidden or drawing is stopped. */
+  /** Replaces the scene. Nodes and frames move from their previous positions to the new ones, unless motion is reduced, the page is hidden or drawing is stopped. */
   setScene(scene: Scene | null): void {
     const previous = this.#scene;
     this.#motion?.motion.at(1);
@@ -191,7 +191,7 @@ export class Renderer {
     if (this.#mapWanted) this.#redraw(MAP);
   }
 
-  /** Redraws the face of a region, after its note changed; with `tone`, after the note's tone changed, also all that shows it. */
+  /** Redraws the face of a region, after its note changed. `tone`: the note's tone changed too, so all layers that show it are redrawn. */
   note(region: number, tone: boolean): void {
     this.#dirtyRegions.add(region);
     this.#redraw(tone ? GROUND | NODES | MAP : 0);
@@ -396,8 +396,7 @@ export class Renderer {
     if (seen !== null) this.#later(seen.paceMs);
   }
 
-  /** Redraws everything. */
-  resume(): void {
+  redrawAll(): void {
     this.#redraw(EVERYTHING);
   }
 }

@@ -10,12 +10,12 @@ export function commonPrefix(labels: readonly string[]): string {
 /** For each label, the length of the longest prefix that it shares with a different label. */
 export function sharedPrefixes(labels: Iterable<string>): ReadonlyMap<string, number> {
   const sorted = [...new Set(labels)].sort();
-  const parts = new Map(sorted.map((label) => [label, 0]));
+  const lengths = new Map(sorted.map((label) => [label, 0]));
   sorted.slice(1).forEach((label, i) => {
     const before = sorted[i]!;
     let shared = 0;
     while (shared < before.length && label[shared] === before[shared]) shared++;
-    for (const one of [before, label]) parts.set(one, Math.max(shared, parts.get(one)!));
+    for (const one of [before, label]) lengths.set(one, Math.max(shared, lengths.get(one)!));
   });
-  return parts;
+  return lengths;
 }

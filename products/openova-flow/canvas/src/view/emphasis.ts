@@ -62,7 +62,7 @@ export function emphasise(scene: Scene, selected: number, highlight: Highlight |
   const dim = new Uint8Array(n);
   if (!path) {
     for (let i = 0; i < n; i++) dim[i] = passed![i] === 1 ? 0 : 1;
-    return { dim, blockedBy: [], blocks: [], critical: [], near: [], quiet: true };
+    return { dim, blockedBy: [], blocks: [], critical: [], near: [] };
   }
   const blocked = new Chains(scene), critical = new Chains(scene);
   for (const chain of highlight?.blockedBy ?? []) blocked.add(chain);
@@ -88,5 +88,5 @@ export function emphasise(scene: Scene, selected: number, highlight: Highlight |
     }
   }
   for (let i = 0; i < n; i++) dim[i] = bright[i] === 1 ? 0 : 1;
-  return { dim, ...lists, quiet: true };
+  return { dim, ...lists };
 }

@@ -2,7 +2,7 @@ import type { Camera, Rect, Size } from "../geometry/camera.js";
 import { nodeScale, type Level } from "./lod.js";
 import type { Scene, SceneRegion } from "../scene/scene.js";
 
-/** The nodes and edges that are highlighted; all others are dimmed. Nodes and edges are indices into the scene. */
+/** The nodes and edges that are highlighted; other nodes are dimmed, and other edges are drawn faintly. Nodes and edges are indices into the scene. */
 export interface Emphasis {
   /** 1 for each node that is dimmed. */
   readonly dim: Uint8Array;
@@ -12,8 +12,6 @@ export interface Emphasis {
   readonly critical: readonly number[];
   /** The other edges of the selected node. */
   readonly near: readonly number[];
-  /** Whether all other edges are drawn faintly. */
-  readonly quiet: boolean;
 }
 
 /** A scene as seen by a camera: everything that painting needs. */
@@ -48,7 +46,7 @@ export function visibleRegions(view: View): SceneRegion[] {
   return view.scene.regions.filter((r) => onScreen(screenRect(view, r), view.size, 2));
 }
 
-/** Indices of the nodes to draw: those on screen, without those in regions that are drawn as a tile. May include some off screen. */
+/** Indices of the nodes to draw: at least those on screen, but none in a region that is drawn as a tile. */
 export function visibleNodes(view: View): number[] {
   const { scene, camera, size } = view;
   const out: number[] = [];

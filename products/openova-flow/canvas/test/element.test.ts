@@ -741,6 +741,22 @@ describe("export", () => {
     expect(image.texts).toBeGreaterThan(600);
   });
 
+  test("a scale that would make a PNG too large is reduced", async () => {
+    const page = await open();
+    const [usual, reduced] = await page.evaluate(async () => {
+      bench.make();
+      await bench.fleet({ regions: 1, perRegion: 2 });
+      const sizes: { w: number; h: number }[] = [];
+      for (const scale of [1, 1000]) {
+        const { width, height } = await createImageBitmap(await bench.element!.exportPNG({ scale }));
+        sizes.push({ w: width, h: height });
+      }
+      return sizes;
+    });
+    expect(Math.max(reduced!.w, reduced!.h)).toBe(8192);
+    expect(reduced!.w / reduced!.h).toBeCloseTo(usual!.w / usual!.h, 2);
+  });
+
   test("rejects before the first flow", async () => {
     const page = await open();
     await page.evaluate(() => bench.make());

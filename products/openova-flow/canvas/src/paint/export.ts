@@ -31,9 +31,11 @@ export interface ExportSource {
 
 /** Maximum side of a PNG in image pixels. Browsers cannot create much larger canvases. */
 const longest = 8192;
+/** Size of an exported view, in CSS pixels, below which a flow is not scaled down: a large `scale` is reduced instead. */
+const leastView = 1024;
 const margin = 24;
 
-function frame(source: ExportSource, scope: "all" | "view", limit: number): View {
+function viewToExport(source: ExportSource, scope: "all" | "view", limit: number): View {
   const { scene, emphasis } = source;
   if (scope === "view") return { scene, emphasis, camera: source.camera, size: source.size, level: levelAt(source.camera.k), moving: false };
   const { bounds } = scene;
@@ -54,7 +56,7 @@ function paintAll(pen: Pen, view: View): void {
 
 /** The flow at scale 1, or the view, as an SVG document. */
 export function toSVG(source: ExportSource, options: ExportOptions = {}): string {
-  const view = frame(source, options.scope ?? "all", Infinity);
+  const view = viewToExport(source, options.scope ?? "all", Infinity);
   const pen = svgPen(source.theme, source.text, source.family);
   paintAll(pen, view);
   return svgDocument(pen, view.size.width, view.size.height, source.title);
@@ -63,7 +65,7 @@ export function toSVG(source: ExportSource, options: ExportOptions = {}): string
 /** The flow or the view as a PNG, scaled down if a side would be longer than `longest`. */
 export function toPNG(source: ExportSource, options: ExportOptions = {}): Promise<Blob> {
   const wanted = Math.max(0.1, options.scale ?? 2);
-  const view = frame(source, options.scope ?? "all", longest / wanted);
+  const view = viewToExport(source, options.scope ?? "all", Math.max(longest / wanted, leastView));
   const scale = Math.min(wanted, longest / Math.max(view.size.width, view.size.height, 1));
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(view.size.width * scale));

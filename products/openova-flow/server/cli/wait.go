@@ -34,6 +34,9 @@ const (
 // recordTimeout limits how long wait fetches the recording for a report, after it has its answer.
 const recordTimeout = 30 * time.Second
 
+// errorLimit is the limit for the last error of a wait without an answer, in bytes.
+const errorLimit = 2 << 10
+
 // waiting has the flags of wait.
 type waiting struct {
 	follower gate.Follower
@@ -117,8 +120,12 @@ func readToken(file string) func() (string, error) {
 	return func() (string, error) {
 		text, err := os.ReadFile(file)
 		token = cmp.Or(strings.TrimSpace(string(text)), token) // a pipe is empty when it is read again
-		if err == nil && token == "" {
+		switch {
+		case err != nil:
+		case token == "":
 			err = errors.New("the file is empty")
+		case strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }):
+			token, err = "", errors.New("it must contain one token and nothing else")
 		}
 		if err != nil {
 			return "", fmt.Errorf("read --token-file %.200q: %w", file, err)
@@ -205,7 +212,7 @@ func (w *waiting) run(parent context.Context, stdout, stderr io.Writer) error {
 		a = &gate.Answer{At: time.Now().UnixMilli(), Result: insight.Pending, Revision: w.ask.Revision, Started: w.ask.Exact() || w.ask.Since.IsZero() && !w.ask.SinceStart,
 			Objects: []gate.Object{}, Problems: []gate.Problem{}, Sources: []gate.Source{}, Stale: []gate.Stale{}, Missing: []string{}} // not null in JSON
 		if exit == waitTimedOut {
-			fmt.Fprintln(p.out, "timed out: the server returned no state of this flow; check --url, --flow and the last error")
+			fmt.Fprintln(p.out, "timed out: the server returned no state of this flow: "+terminal.Text(cmp.Or(p.lastError, "no response"), errorLimit))
 		}
 	} else if exit == waitFailed || exit == waitTimedOut {
 		_ = a.WriteText(p.out, exit == waitTimedOut) // a failed write of output can't be reported

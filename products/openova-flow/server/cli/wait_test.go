@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,6 +27,16 @@ func TestWait_JSONWithoutAnswerHasEmptyLists(t *testing.T) {
 		if got := string(answer[list]); got != "[]" {
 			t.Errorf("%s is %s, want []", list, got)
 		}
+	}
+}
+
+func TestWait_TimeoutWithoutAnswerNamesLastError(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	defer server.Close()
+	var out strings.Builder
+	err := Program{}.Run(t.Context(), []string{"wait", "--url=" + server.URL, "--flow=F", "--timeout=1s"}, env(), &out, io.Discard)
+	if err != waitTimedOut || !strings.Contains(out.String(), "418") {
+		t.Errorf("%v: %s", err, &out)
 	}
 }
 

@@ -97,7 +97,7 @@ func (o *Object) line() string {
 func (a *Answer) writeHints(line func(string, ...any)) {
 	switch {
 	case a.Total == 0 && a.Revision != "" && len(a.Sources) == 0:
-		line("timed out: no object that comes from a source of revisions has been reported yet")
+		line("timed out: no object whose source has revisions, such as a GitRepository, has been reported yet")
 	case a.Total == 0:
 		line("timed out: no object to wait for has been reported yet")
 	}

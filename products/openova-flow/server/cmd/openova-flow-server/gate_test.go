@@ -196,9 +196,13 @@ func TestWaitProgram_StaleRegion(t *testing.T) {
 }
 
 func TestWaitProgram_Misuse(t *testing.T) {
+	twoLines := filepath.Join(t.TempDir(), "token") // the output of token new
+	if err := os.WriteFile(twoLines, []byte("ofl_a\n{}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, args := range [][]string{
 		{"--revision="}, {"--revision=-x"}, {"--revision=a b"}, {"--release=web"}, {"--release=n/web="}, {"--kustomization=n/k/x"}, {"--repo=/nothing"}, {"--output=yaml"},
-		{"--junit=/nothing/x"}, {"--token-file=/nothing/x"}, {"--token-file=/dev/null"}, {"--report=/nothing/x"}, {"--revision=1.0.0", "--release=n/web=1.0.0"}, {"--since=yesterday"}, {"now"},
+		{"--junit=/nothing/x"}, {"--token-file=/nothing/x"}, {"--token-file=/dev/null"}, {"--token-file=" + twoLines}, {"--report=/nothing/x"}, {"--revision=1.0.0", "--release=n/web=1.0.0"}, {"--since=yesterday"}, {"now"},
 	} {
 		w := waitFor(t, "http://127.0.0.1:1", t.TempDir(), append(args, "--timeout=1s")...)
 		w.exit(3)

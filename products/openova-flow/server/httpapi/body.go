@@ -18,26 +18,58 @@ const (
 	messageBytes = 512      // approximate memory of a message besides its own bytes
 )
 
-// readBody reads the body of a request within its limits. A declared length is checked before anything is read. memory counts the memory of the body and,
-// for a batch, of its decoded messages. The error is a problem.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request, memory *reservation) (body []byte, contentType string, err error) {
+// bodyType returns the content type of a request's body. The error is a problem.
+func bodyType(r *http.Request) (contentType string, err error) {
 	contentType = header(r, "Content-Type")
 	if contentType != typeJSON && contentType != typeNDJSON { // rare: it has parameters or capitals
 		contentType, _, _ = mime.ParseMediaType(contentType)
 	}
 	if contentType != typeJSON && contentType != typeNDJSON {
-		return nil, "", problem{Status: http.StatusUnsupportedMediaType, Field: "Content-Type", Detail: "send one message as application/json, or several, one on each line, as application/x-ndjson"}
+		return "", problem{Status: http.StatusUnsupportedMediaType, Field: "Content-Type", Detail: "send one message as application/json, or several, one on each line, as application/x-ndjson"}
 	}
 	if e := header(r, "Content-Encoding"); e != "" && e != "identity" {
-		return nil, "", problem{Status: http.StatusUnsupportedMediaType, Field: "Content-Encoding", Detail: "send the body without a content encoding"}
+		return "", problem{Status: http.StatusUnsupportedMediaType, Field: "Content-Encoding", Detail: "send the body without a content encoding"}
+	}
+	return contentType, nil
+}
+
+// readMessages reads a body of messages within its limits. memory counts the memory of the body and, for a batch, of its decoded messages. The error is a
+// problem.
+func (s *Server) readMessages(w http.ResponseWriter, r *http.Request, memory *reservation) (body []byte, contentType string, err error) {
+	if contentType, err = bodyType(r); err != nil {
+		return nil, "", err
 	}
 	limit := s.cfg.MaxMessageBytes
 	if contentType == typeNDJSON {
 		limit = s.cfg.MaxBatchBytes
 	}
+	if body, err = s.readBody(w, r, memory, limit); err != nil {
+		if errors.Is(err, errLongBody) {
+			err = tooLarge(limit, contentType)
+		}
+		return nil, "", err
+	}
+	if contentType == typeNDJSON { // many tiny messages take more memory than their bytes
+		messages := messageBytes * int64(bytes.Count(body, []byte{'\n'})+1)
+		if most := s.ingestShare() - int64(cap(body)); messages > most { // a retry would fail too
+			return nil, "", problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("a batch of this size may have %d lines; send fewer at a time", most/messageBytes)}
+		}
+		if err := memory.grow(messages, len(body) <= firstBytes); err != nil {
+			return nil, "", err
+		}
+	}
+	return body, contentType, nil
+}
+
+// errLongBody is the error of readBody for a body above the limit.
+var errLongBody = errors.New("body too long")
+
+// readBody reads a body of at most limit bytes. A declared length is checked before anything is read. memory counts the memory of the body. The error is a
+// problem, or errLongBody.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, memory *reservation, limit int64) (body []byte, err error) {
 	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close")
-		return nil, "", tooLarge(limit, contentType)
+		return nil, errLongBody
 	}
 	// A client may declare more than it sends, so memory is reserved as bytes arrive.
 	capacity := int64(4 << 10)
@@ -45,7 +77,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, memory *reserv
 		capacity = min(r.ContentLength, firstBytes)
 	}
 	if err := memory.grow(capacity, true); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	if capacity <= int64(len(memory.buffer)) {
 		body = memory.buffer[:0:capacity]
@@ -63,7 +95,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, memory *reserv
 				more = min(more, left)
 			}
 			if err := memory.grow(more, int64(cap(body))+more <= firstBytes); err != nil {
-				return nil, "", err
+				return nil, err
 			}
 			body = append(make([]byte, 0, int64(cap(body))+more), body...)
 		}
@@ -74,25 +106,16 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, memory *reserv
 		case errors.Is(err, io.EOF):
 			complete = true
 		case errors.As(err, &over):
-			return nil, "", tooLarge(limit, contentType)
+			return nil, errLongBody
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, "", problem{Status: http.StatusRequestTimeout, Detail: fmt.Sprintf("the body did not arrive within %s", s.cfg.ReadTimeout)}
+			return nil, problem{Status: http.StatusRequestTimeout, Detail: fmt.Sprintf("the body did not arrive within %s", s.cfg.ReadTimeout)}
 		case err != nil:
-			return nil, "", problem{Status: http.StatusBadRequest, Detail: "the body can't be read: " + err.Error()}
+			return nil, problem{Status: http.StatusBadRequest, Detail: "the body can't be read: " + err.Error()}
 		default:
 			complete = r.ContentLength >= 0 && int64(len(body)) >= r.ContentLength
 		}
 	}
-	if contentType == typeNDJSON { // many tiny messages take more memory than their bytes
-		messages := messageBytes * int64(bytes.Count(body, []byte{'\n'})+1)
-		if most := s.ingestShare() - int64(cap(body)); messages > most { // a retry would fail too
-			return nil, "", problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("a batch of this size may have %d lines; send fewer at a time", most/messageBytes)}
-		}
-		if err := memory.grow(messages, len(body) <= firstBytes); err != nil {
-			return nil, "", err
-		}
-	}
-	return body, contentType, nil
+	return body, nil
 }
 
 func tooLarge(limit int64, contentType string) problem {

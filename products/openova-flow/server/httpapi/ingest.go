@@ -44,7 +44,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, g *auth.Grant, flo
 	}
 	memory := s.reserve(g)
 	defer memory.release()
-	body, contentType, err := s.readBody(w, r, memory)
+	body, contentType, err := s.readMessages(w, r, memory)
 	if err != nil {
 		s.refuse(w, r, g, flowID, err)
 		return
@@ -115,10 +115,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, g *auth.Grant, f
 
 func emitterName(r *http.Request) string {
 	name, _, _ := strings.Cut(r.Header.Get(headerEmitter), ";")
-	if len(name) > 64 {
-		name = name[:64]
-	}
-	return name
+	return web.Cut(name, 64)
 }
 
 // parseStamp reads Flow-Emitter: <name>;epoch=<int>;n=<int>. Without the header the stamp is zero.

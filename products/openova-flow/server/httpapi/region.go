@@ -89,14 +89,19 @@ func regionOf(r *http.Request) (string, error) {
 func (s *Server) readClaim(w http.ResponseWriter, r *http.Request, g *auth.Grant) (claim record.Claim, err error) {
 	memory := s.reserve(g)
 	defer memory.release()
-	body, contentType, err := s.readBody(w, r, memory)
+	contentType, err := bodyType(r)
+	if err != nil {
+		return claim, err
+	}
+	if contentType != typeJSON {
+		return claim, problem{Status: http.StatusUnsupportedMediaType, Field: "Content-Type", Detail: "send the claim as application/json"}
+	}
+	body, err := s.readBody(w, r, memory, maxClaim)
 	switch {
+	case errors.Is(err, errLongBody):
+		return claim, problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("a claim may have %d bytes", maxClaim)}
 	case err != nil:
 		return claim, err
-	case contentType != typeJSON:
-		return claim, problem{Status: http.StatusUnsupportedMediaType, Field: "Content-Type", Detail: "send the claim as application/json"}
-	case len(body) > maxClaim:
-		return claim, problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("a claim may have %d bytes", maxClaim)}
 	}
 	bad := func(field, detail string) (record.Claim, error) {
 		return record.Claim{}, problem{Status: http.StatusBadRequest, Field: field, Detail: detail}

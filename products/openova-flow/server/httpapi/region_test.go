@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -117,6 +118,30 @@ func TestClaim_OverHTTP(t *testing.T) {
 	first := sub.next().event
 	if second := regionsText(t, sub.next()); first != "heartbeat" || second != "regions fsn1 fresh one refused two a/b fresh two" {
 		t.Errorf("the stream begins with %s and %q, want heartbeat and regions with both claims", first, second)
+	}
+}
+
+// TestClaim_LargeBodyIsNotAwaited announces bodies that a message or a batch may have, and sends none.
+func TestClaim_LargeBodyIsNotAwaited(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{ReadTimeout: time.Second})
+	for contentType, want := range map[string]int{asJSON: 413, asNDJSON: 415} {
+		body, send := io.Pipe()
+		defer send.Close()
+		req, err := http.NewRequest("PUT", e.url+"/v1/flows/F/regions/fsn1", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.ContentLength = 500_000
+		req.Header.Set("Content-Type", contentType)
+		resp, err := e.client.Do(req)
+		if err != nil {
+			t.Errorf("%s: %v", contentType, err)
+			continue
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: %d, want %d", contentType, resp.StatusCode, want)
+		}
 	}
 }
 

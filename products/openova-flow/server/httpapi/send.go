@@ -10,13 +10,17 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/internal/backlog"
 )
 
+// statusClientGone is the status, from nginx, of a request whose client has disconnected before the answer.
+const statusClientGone = 499
+
 // answer calls f when it is the caller's turn, and sends the body that f returns, 304 if that is nil, or the problem for its error. f sets the headers of
 // the response.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, g *auth.Grant, f func() ([]byte, error)) {
 	var body []byte
 	var err error
 	if !s.inTurn(r, g, func() { body, err = f() }) {
-		return // the client is gone
+		w.WriteHeader(statusClientGone) // for the metrics
+		return
 	}
 	switch {
 	case err != nil:

@@ -1,8 +1,14 @@
 package httpapi
 
 import (
+	"context"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"unicode/utf8"
+
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
 )
 
 // TestTurns_BusyCallerDelaysNoOther has one caller request much more than its share, and then others.
@@ -91,4 +97,29 @@ func TestTurns_DisconnectedClientLeavesTheQueue(t *testing.T) {
 			t.Errorf("%d turns are taken, callers %v are left", len(s.all), s.callers)
 		}
 	})
+}
+
+func TestAnswer_DisconnectedClientIsNoSuccess(t *testing.T) {
+	s := &Server{cfg: Config{Auth: auth.Unguarded()}, turns: newTurns()}
+	for range maxCallerTurns {
+		if _, ok := s.turns.take(nil, "192.0.2.1"); !ok {
+			t.Fatal("no turn")
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := httptest.NewRequestWithContext(ctx, "GET", "/v1/flows", nil)
+	w := &recorder{ResponseWriter: httptest.NewRecorder()}
+	s.answer(w, r, nil, func() ([]byte, error) { return nil, nil })
+	if w.status() != statusClientGone {
+		t.Errorf("status %d", w.status())
+	}
+}
+
+func TestEmitterName_IsCutBetweenCharacters(t *testing.T) {
+	r := httptest.NewRequest("POST", "/", nil)
+	r.Header.Set(headerEmitter, "x"+strings.Repeat("ü", 40))
+	if name := emitterName(r); !utf8.ValidString(name) {
+		t.Errorf("%q", name)
+	}
 }

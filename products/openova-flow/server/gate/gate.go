@@ -114,7 +114,12 @@ func (g *Gate) Look(l Look) *Answer {
 		}
 	}
 	d := &decision{Gate: g, view: g.state.graph.At(l.At, lastSeen), at: l.At, stale: lastSeen, outcomes: make(map[string]ruling)}
-	return d.answer()
+	a := d.answer()
+	maps.DeleteFunc(g.changes, func(c change, _ int64) bool {
+		f := g.state.facts[c.id]
+		return f == nil || f.Generation != c.generation
+	})
+	return a
 }
 
 // decision is the evaluation of one look.

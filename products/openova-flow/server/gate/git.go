@@ -120,14 +120,20 @@ func anyLine(lines string, fits func(string) bool) bool {
 	return false
 }
 
+// gitTimeout is how long a git command may run.
+var gitTimeout = 30 * time.Second
+
 func (r *Repository) git(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), gitTimeout)
 	defer cancel()
 	c := exec.CommandContext(ctx, "git", append([]string{"-C", r.dir}, args...)...)
 	c.Env = append(os.Environ(), "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0")
 	var out, stderr strings.Builder
 	c.Stdout, c.Stderr = &out, &stderr
 	if err := c.Run(); err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("no result after %s: %w", gitTimeout, err)
+		}
 		return "", fmt.Errorf("git %s: %w: %.300s", args[0], err, strings.TrimSpace(stderr.String()))
 	}
 	return strings.TrimSpace(out.String()), nil

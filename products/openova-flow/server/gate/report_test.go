@@ -68,6 +68,7 @@ func TestAnswer_GoldenReports(t *testing.T) {
 	}
 	part("changes", nil)
 	part("JUnit", reported().WriteJUnit(&out, "F"))
+	part("JUnit without objects", nothing.WriteJUnit(&out, "F"))
 	part("Markdown", reported().WriteMarkdown(&out, "F"))
 	part("Markdown without objects", nothing.WriteMarkdown(&out, "F"))
 	const file = "testdata/reports.txt"

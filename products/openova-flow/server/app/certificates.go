@@ -17,6 +17,7 @@ type certificates struct {
 	pair    *tls.Certificate
 	stamp   [2]fileStamp
 	checked time.Time
+	failure string // of the last check; empty: none
 }
 
 type fileStamp struct {
@@ -58,11 +59,16 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if now := time.Now(); now.Sub(c.checked) >= recheck {
 		c.checked = now
 		old := c.pair
+		failure := ""
 		if err := c.load(); err != nil {
-			c.log.Warn("certificate not reloaded", "err", err)
+			failure = err.Error()
 		} else if c.pair != old {
 			c.log.Info("certificate reloaded")
 		}
+		if failure != "" && failure != c.failure {
+			c.log.Warn("certificate not reloaded", "err", failure)
+		}
+		c.failure = failure
 	}
 	return c.pair, nil
 }

@@ -49,7 +49,11 @@ func resolveLinks(path string) string {
 			break
 		}
 		if !filepath.IsAbs(to) {
-			to = filepath.Join(filepath.Dir(path), to)
+			parent := filepath.Dir(path)
+			if real, err := filepath.EvalSymlinks(parent); err == nil && strings.Contains(to, "..") { // .. is the parent of the real directory
+				parent = real
+			}
+			to = filepath.Join(parent, to)
 		}
 		path = to
 	}

@@ -152,6 +152,21 @@ func TestStateFile_FollowsASymbolicLink(t *testing.T) {
 	}
 }
 
+// TestResolveLinks_ParentOfALinkedFolder has a link to ../flows.state in a folder that is a link itself.
+func TestResolveLinks_ParentOfALinkedFolder(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "volume", "sub"), 0o755), os.Symlink("volume/sub", filepath.Join(dir, "link")),
+		os.Symlink("../flows.state", filepath.Join(dir, "volume", "sub", "state"))); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := resolveLinks(filepath.Join(dir, "link", "state")), filepath.Join(dir, "volume", "flows.state"); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 // TestLoad_UnusableFiles starts with files of all kinds. Only a file that the server may have saved is renamed.
 func TestLoad_UnusableFiles(t *testing.T) {
 	whole := filepath.Join(t.TempDir(), "whole")

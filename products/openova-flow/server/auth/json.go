@@ -38,6 +38,9 @@ func notJSON(data []byte) error {
 	return errors.New("not JSON")
 }
 
+// mayBeToken reports whether a key may be a token in the wrong place, of this program or from elsewhere: all known keys are far shorter.
+func mayBeToken(key string) bool { return strings.Contains(key, tokenPrefix) || len(key) >= 24 }
+
 func parseValue(d *json.Decoder, depth int) (any, error) {
 	t, err := d.Token()
 	if err != nil {
@@ -56,8 +59,8 @@ func parseValue(d *json.Decoder, depth int) (any, error) {
 				return nil, errors.New("not JSON")
 			}
 			if _, twice := m[name]; twice {
-				if strings.Contains(name, tokenPrefix) {
-					return nil, errors.New("a token is used as a key, twice in one object")
+				if mayBeToken(name) {
+					return nil, errors.New("a key, which may be a token and is not shown, appears twice in one object")
 				}
 				return nil, fmt.Errorf("the key %s appears twice in one object", short(name))
 			}
@@ -108,10 +111,10 @@ func (r *reader) object(path string, v any, keys ...string) map[string]any {
 	for _, key := range slices.Sorted(maps.Keys(m)) {
 		switch allowed := strings.Join(keys, ", "); {
 		case slices.Contains(keys, key):
-		case strings.Contains(key, tokenPrefix):
-			r.fail(path, "a token is used as a key; allowed: %s", allowed)
+		case mayBeToken(key):
+			r.fail(path, "unknown key, which may be a token and is not shown; allowed: %s", allowed)
 		default:
-			r.fail(fmt.Sprintf("%s.%.64s", path, key), "unknown key; allowed: %s", allowed)
+			r.fail(fmt.Sprintf("%s.%s", path, key), "unknown key; allowed: %s", allowed)
 		}
 	}
 	return m

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/openova-io/openova/products/openova-flow/server/app"
 	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
@@ -103,7 +104,7 @@ var commonSettings = []common{
 	duration("FLOW_SERVER_WRITE_TIMEOUT", httpDefault.WriteTimeout, time.Second, time.Hour, "time after which a client that receives nothing of a stream or a large answer is disconnected", func(c *config, d time.Duration) { c.app.HTTP.WriteTimeout = d }),
 	duration("FLOW_SERVER_READ_TIMEOUT", httpDefault.ReadTimeout, time.Second, time.Hour, "limit for receiving a request's body", func(c *config, d time.Duration) { c.app.HTTP.ReadTimeout = d }),
 	duration("FLOW_SERVER_DRAIN_DELAY", time.Second, 0, 5*time.Second, "time between /readyz answering 503 and the closing of connections on shutdown", func(c *config, d time.Duration) { c.app.DrainDelay = d }),
-	{"FLOW_SERVER_STREAM_MODE", "auto", "auto or portable", "how streams are written: auto uses the fast path for HTTP/1.1 without TLS on Linux, portable always uses net/http", func(c *config, v string) error {
+	{"FLOW_SERVER_STREAM_MODE", "auto", "auto or portable", "how streams are written: auto uses the fast path for HTTP/1 without TLS on Linux, portable always uses net/http", func(c *config, v string) error {
 		c.app.HTTP.StreamMode = v
 		if v != httpapi.StreamAuto && v != httpapi.StreamPortable {
 			return ErrNotAllowed
@@ -171,6 +172,9 @@ func parseOrigins(list string) (origins []string, err error) {
 		}
 		if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || origin != u.Scheme+"://"+strings.ToLower(u.Host) {
 			return nil, fmt.Errorf("%q is not an origin", origin)
+		}
+		if strings.ContainsFunc(origin, func(r rune) bool { return r > unicode.MaxASCII }) {
+			return nil, fmt.Errorf("browsers send the host of %q in punycode", origin)
 		}
 		if port := u.Port(); port == map[string]string{"http": "80", "https": "443"}[u.Scheme] || strings.HasSuffix(origin, ":") {
 			return nil, fmt.Errorf("browsers send the origin %q without the port", origin)

@@ -36,7 +36,7 @@ func TestParseOrigins(t *testing.T) {
 	if got, err := parseOrigins("https://a.example, http://localhost:5173"); err != nil || strings.Join(got, " ") != "https://a.example http://localhost:5173" {
 		t.Errorf("%v %v", got, err)
 	}
-	for _, bad := range []string{"https://a.example:443", "http://a.example:80", "https://a.example:", "https://:8443", "https://A.example", "https://a.example/"} {
+	for _, bad := range []string{"https://a.example:443", "http://a.example:80", "https://a.example:", "https://:8443", "https://A.example", "https://a.example/", "https://bücher.example"} {
 		if got, err := parseOrigins(bad); err == nil {
 			t.Errorf("%s gives %v, which no browser sends", bad, got)
 		}

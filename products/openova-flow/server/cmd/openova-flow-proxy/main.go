@@ -83,7 +83,7 @@ func onlyLocal(hosts []string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/healthz" && check(r) != nil {
 			web.Secure(w.Header())
-			web.Problem{Status: http.StatusForbidden, Detail: "on a loopback address the proxy answers only requests to localhost, loopback addresses and the hosts in FLOW_PROXY_HOSTS, and none from pages of other hosts"}.Write(w)
+			web.Problem{Status: http.StatusForbidden, Detail: "on a loopback address the proxy answers only requests to localhost, loopback addresses and the hosts in FLOW_PROXY_HOSTS, and pages of other hosts may only link to it"}.Write(w)
 			return
 		}
 		next.ServeHTTP(w, r)

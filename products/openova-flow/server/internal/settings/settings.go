@@ -32,9 +32,9 @@ func (s Setting) Flag() string {
 	return strings.ReplaceAll(strings.ToLower(name), "_", "-")
 }
 
-// Parse sets each setting from its flag in args, else from the environment, else to its default. An empty variable counts as unset; an empty flag or
-// default sets nothing. The error for an invalid value has the variable or flag, the value and the cause unless these may contain a secret, and the
-// allowed values. The error is flag.ErrHelp if args ask for help.
+// Parse sets each setting from its flag in args, else from the environment, else to its default. An empty variable counts as unset; an empty flag means the
+// default, and an empty default sets nothing. The error for an invalid value has the variable or flag, the value and the cause unless these may contain a
+// secret, and the allowed values. The error is flag.ErrHelp if args ask for help.
 func Parse(all []Setting, args []string, getenv func(string) string) error {
 	flags := flag.NewFlagSet("", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -52,7 +52,8 @@ func Parse(all []Setting, args []string, getenv func(string) string) error {
 		name, value := s.Env, getenv(s.Env)
 		if v, ok := given[s.Flag()]; ok {
 			name, value = "--"+s.Flag(), v
-		} else if value == "" {
+		}
+		if value == "" {
 			value = s.Default
 		}
 		if value == "" {

@@ -30,6 +30,7 @@ func TestParse_FlagWinsOverEnvironmentOverDefault(t *testing.T) {
 		{nil, nil, "d", "d"},
 		{nil, map[string]string{"FLOW_SERVER_ONE_NAME": "e"}, "e", "d"},
 		{[]string{"--one-name=f"}, map[string]string{"FLOW_SERVER_ONE_NAME": "e", "FLOW_PROXY_TWO": "e"}, "f", "e"},
+		{[]string{"--one-name="}, map[string]string{"FLOW_SERVER_ONE_NAME": "e"}, "d", "d"},
 		{[]string{"-two", "f", "--nats-none="}, nil, "d", "f"},
 	} {
 		if err := Parse(all, c.args, getenv(c.env)); err != nil || one != c.one || two != c.two {

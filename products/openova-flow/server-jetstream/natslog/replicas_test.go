@@ -146,7 +146,7 @@ func TestLog_RecreatedFlowKeepsItsRing(t *testing.T) {
 	here.log.PublishDelete(t, "F")
 	deleted := here.log.End(t)
 	posted := make(chan record.Receipt, 1)
-	go func() { posted <- post(t, here, "F", "a", "t") }()
+	go func() { defer close(posted); posted <- post(t, here, "F", "a", "t") }()
 	eventually(t, "entry in the stream", func() bool { return here.log.End(t) > deleted })
 	release()
 	<-posted

@@ -98,7 +98,7 @@ func (c Config) inventory(o object) (ids []string) {
 	for _, item := range o.status.object("inventory").list("entries") {
 		m, _ := item.(map[string]any)
 		part := strings.Split(fields(m).string("id"), "_")
-		if len(part) != 4 || part[2] == "" || groups[part[3]] != part[2] {
+		if len(part) != 4 || part[1] == "" || part[2] == "" || groups[part[3]] != part[2] {
 			continue
 		}
 		if kind := part[3]; kind == kindHelmRelease || kind == kindKustomization {

@@ -68,7 +68,8 @@ var patterns = []pattern{
 		why: func(g []string) string { return "its values break the chart's schema: " + oneLine(g[1], 160) }},
 	{pattern: regexp.MustCompile(`failed to create typed patch object \(([^/;)]*)/?([^;)]*);[^)]*Kind=(\w+)\): (\S+): expected ([^,]+)`), hopeless: true, object: names(3, 1, 2),
 		why: func(g []string) string {
-			return fmt.Sprintf("the API server refused %s %s/%s: %s has the wrong type, %s is expected", g[3], g[1], g[2], g[4], g[5])
+			name := strings.Trim(g[1]+"/"+g[2], "/") // an object of the cluster has no namespace
+			return fmt.Sprintf("the API server refused %s %s: %s has the wrong type, %s is expected", g[3], name, g[4], g[5])
 		}},
 	{pattern: regexp.MustCompile(`post build failed for '(\w+)\.[^/]*/([\w.-]+)\.([\w-]+)': (?:envsubst error: )?(.+)`), hopeless: true, object: names(1, 3, 2),
 		why: func(g []string) string { return fmt.Sprintf("in %s %s/%s %s", g[1], g[3], g[2], oneLine(g[4], 140)) }},

@@ -169,7 +169,7 @@ func (c *Cluster) set(o object) ([]Change, error) {
 	c.entries[o.key] = e
 	if old != nil {
 		e.node, e.uses, e.linked = old.node, old.uses, old.linked
-		e.facts.behindSince, e.facts.wanted = old.facts.behindSince, old.facts.wanted
+		e.facts.behindSince = old.facts.behindSince
 	} else {
 		e.facts.behindSince = past.facts.behindSince
 	}

@@ -41,9 +41,10 @@ func IsControllerLease(lease string) bool {
 
 // controllerName parses the name of a Lease: <name> or <name>-leader-election, or <name>-leader-election-<hash> for a shard.
 func controllerName(lease string) (name, shard string, sharded bool) {
-	name, shard, _ = strings.Cut(lease, "-leader-election")
-	shard, sharded = strings.CutPrefix(shard, "-")
-	return name, shard, sharded
+	if name, ok := strings.CutSuffix(lease, "-leader-election"); ok {
+		return name, "", false
+	}
+	return strings.Cut(lease, "-leader-election-")
 }
 
 func kindsOf(controller string) []string {

@@ -152,7 +152,7 @@ func TestIsControllerLease_RecognizesControllersOfMappedKinds(t *testing.T) {
 	for lease, want := range map[string]bool{
 		"helm-controller-leader-election": true, "kustomize-controller-leader-election": true, "source-controller-leader-election": true,
 		"helm-controller-leader-election-1a2b3c": true, "source-watcher-leader-election": true, "flux-operator": true,
-		"notification-controller-leader-election": false, "openova-flow-adapter-flux-0123456789": false, "": false,
+		"notification-controller-leader-election": false, "openova-flow-adapter-flux-0123456789": false, "helm-controller-leader-electionX": false, "": false,
 	} {
 		if got := mapping.IsControllerLease(lease); got != want {
 			t.Errorf("%q: %t", lease, got)

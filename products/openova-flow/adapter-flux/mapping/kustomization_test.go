@@ -43,7 +43,7 @@ func TestKustomization_InventoryOmitsOtherGroups(t *testing.T) {
 	w := newWorld(t)
 	entry := func(id string) map[string]any { return map[string]any{"id": id, "v": "v1"} }
 	k := set(kustomization(t, 1, "", ""), true, "spec", "wait")
-	w.put(set(k, []any{entry("shop_app_helm.toolkit.fluxcd.io_HelmRelease"), entry("shop_app_example.com_HelmRelease"), entry("shop_more_kustomize.config.k8s.io_Kustomization"), entry("bad")}, "status", "inventory", "entries"))
+	w.put(set(k, []any{entry("shop_app_helm.toolkit.fluxcd.io_HelmRelease"), entry("shop_app_example.com_HelmRelease"), entry("shop_more_kustomize.config.k8s.io_Kustomization"), entry("bad"), entry("shop__helm.toolkit.fluxcd.io_HelmRelease")}, "status", "inventory", "entries"))
 	wantEdges(t, w.edges(), "fsn1/shop/app finish-to-finish fsn1/Kustomization/flux-system/apps")
 	for i, id := range []string{"shop_app_example.com_HelmRelease", "shop_more_kustomize.config.k8s.io_Kustomization"} {
 		w.put(set(k, []any{entry(id)}, "status", "inventory", "entries"))

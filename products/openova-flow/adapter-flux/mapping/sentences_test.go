@@ -92,6 +92,13 @@ func TestExplain_EveryPattern(t *testing.T) {
 	}
 }
 
+func TestExplain_ObjectWithoutNamespace(t *testing.T) {
+	e := explain(app, "UpgradeFailed", "failed to create typed patch object (/reader; rbac.authorization.k8s.io/v1, Kind=ClusterRole): .rules: expected list, got &{map[]}")
+	if want := "the API server refused ClusterRole reader: .rules has the wrong type, list is expected"; e.cause != want {
+		t.Errorf("%q, want %q", e.cause, want)
+	}
+}
+
 // TestExplain_RecordedMessagesAndKnownReasons explains the message of every condition in testdata, whether a pattern matches or not, and every known reason.
 func TestExplain_RecordedMessagesAndKnownReasons(t *testing.T) {
 	all := map[string]bool{"": true, "x": true, "ends. ": true, "...": true}

@@ -194,6 +194,7 @@ func TestRun_UnreadableInputNamesFileAndLine(t *testing.T) {
 		{"a slot that is too large", map[string]string{"kit/99999999999999999999-b.yaml": helmRelease("bp-b")}, "kit/99999999999999999999-b.yaml: the slot 99999999999999999999 is too large"},
 		{"a field twice", map[string]string{"kit/02-b.yaml": helmRelease("bp-b", "bp-a") + "  dependsOn: []\n"}, "kit/02-b.yaml:10: duplicate field dependsOn"},
 		{"no kustomization", map[string]string{"kit/kustomization.yaml": ""}, "kit/kustomization.yaml: file does not exist"},
+		{"an empty resource", map[string]string{"kit/kustomization.yaml": "resources:\n  - 01-a.yaml\n  -\n"}, "kit/kustomization.yaml:3: an empty entry"},
 		{"resources are no list", map[string]string{"kit/kustomization.yaml": "resources: {}\n"}, "kit/kustomization.yaml:1: want a list"},
 		{"nothing declared", map[string]string{"expected.yaml": ""}, "expected.yaml: no such file or directory"},
 		{"an empty declaration", map[string]string{"expected.yaml": "# nothing\n"}, "expected.yaml: want one document with a list of releases"},

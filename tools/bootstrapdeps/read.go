@@ -117,6 +117,9 @@ func (k *kit) readKustomization(path string, docs []value) error {
 			if err != nil {
 				return err
 			}
+			if name == "" {
+				return &inputError{path, item.node.Line, "an empty entry of resources"}
+			}
 			k.resources = append(k.resources, strings.TrimPrefix(name, "./"))
 			k.resourceLines = append(k.resourceLines, item.node.Line)
 		}

@@ -10,7 +10,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Build runs kustomize on a folder and substitutes variables. It returns the objects by Kind/name. A missing variable without a default is empty, or an error if strict.
+// Build runs kustomize on a folder and substitutes variables. It returns the objects by Kind/name. Two objects with the same key, in two
+// namespaces, are an error. A missing variable without a default is empty, or an error if strict.
 func Build(folder string, variables map[string]string, strict bool) (map[string]map[string]any, error) {
 	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
 	if err != nil {
@@ -33,6 +34,9 @@ func Build(folder string, variables map[string]string, strict bool) (map[string]
 		var o map[string]any
 		if err := yaml.UnmarshalStrict([]byte(filled), &o); err != nil {
 			return nil, fmt.Errorf("%s with its variables: %w\n%s", object, err, filled)
+		}
+		if out[object] != nil {
+			return nil, fmt.Errorf("two objects are %s", object)
 		}
 		out[object] = o
 	}

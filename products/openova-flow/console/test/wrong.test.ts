@@ -66,6 +66,12 @@ describe("the list of problems", () => {
     expect(text).toContain(`${server.url}?flow=scenarios&node=scenarios/demo2/slowbase`);
   });
 
+  it("says so if the script that copies it does not load", async () => {
+    const page = await open("?flow=scenarios", { setup: (page) => page.route("**/markdown-*.js", (route) => route.fulfill({ contentType: "text/javascript", body: "throw 0" })).then(() => undefined) });
+    await wrong(page).getByRole("button", { name: "Copy as Markdown" }).click();
+    await says(wrong(page), /Copy failed/);
+  });
+
   it("is shown first on a phone, with the elapsed time; the graph then opens at a broken node", async () => {
     const page = await open("?flow=scenarios", { width: 390, height: 844 });
     await says(wrong(page), /What is wrong 13 .*slowbase: /);

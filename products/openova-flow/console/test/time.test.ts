@@ -92,6 +92,46 @@ describe("the time bar", () => {
     expect(await violations(page)).toEqual([]);
   });
 
+  it("does not begin to play after the page of the flow was left", async () => {
+    let asked = (): void => undefined, load = (): void => undefined;
+    const isAsked = new Promise<void>((resolve) => (asked = resolve)), isLoaded = new Promise<void>((resolve) => (load = resolve));
+    const v = await visit(browser, `${server.url}?flow=${flow}&at=${new Date(begun).toISOString()}`, {
+      setup: async (page) => {
+        await page.addInitScript(() => {
+          const timers = new Set<unknown>(), { setInterval: start, clearInterval: stop } = globalThis;
+          Object.assign(globalThis, {
+            timers,
+            setInterval: (fn: () => void, ms: number): unknown => {
+              const timer = start(fn, ms);
+              if (ms === 100) timers.add(timer);
+              return timer;
+            },
+            clearInterval: (timer: number): void => {
+              timers.delete(timer);
+              stop(timer);
+            },
+          });
+        });
+        await page.route("**/past-*.js", async (route) => {
+          asked();
+          await isLoaded;
+          await route.continue();
+        });
+      },
+    });
+    visits.push(v);
+    const { page } = v;
+    await page.getByRole("slider", { name: "Instant" }).waitFor();
+    await page.keyboard.press("p");
+    await isAsked;
+    await page.getByRole("link", { name: "OpenovaFlow, all flows" }).click();
+    await says(page.locator("h1"), /1 flow/);
+    const script = page.waitForResponse(/past-/);
+    load();
+    await (await script).finished();
+    expect(await page.evaluate(() => new Promise((resolve) => setTimeout(() => resolve((globalThis as unknown as { timers: Set<unknown> }).timers.size), 50)))).toBe(0);
+  });
+
   it("does not block the shortcuts of the page while it has the focus", async () => {
     const page = await open(`?flow=${flow}`);
     const slider = page.getByRole("slider", { name: "Instant" });

@@ -258,6 +258,8 @@ describe("a link to history that the server no longer has", () => {
   it("to a rollout offers all rollouts", async () => {
     const page = await open(`?flow=${flow}&rollout=nonsense&view=timeline`);
     await says(page.locator("main"), /This rollout is no longer available The server has only the last 1 rollout of kept\./);
+    await whole(page);
+    expect(await page.getByRole("link", { name: "Skip to the outline" }).count()).toBe(0);
     await page.getByRole("link", { name: "All rollouts" }).click();
     await says(page.locator("main"), /1 rollout/);
     expect(page.url()).not.toContain("rollout=nonsense");

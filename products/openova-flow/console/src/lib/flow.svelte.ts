@@ -128,6 +128,8 @@ export class FlowModel {
   );
   /** The instant is before the loaded log, and the past is being loaded. */
   readonly isComing: boolean = $derived(this.#isBefore && this.#isAwaited);
+  /** Whether the page shows a view of the flow. */
+  readonly isShown: boolean = $derived(this.loaded && this.state.nodes.size > 0 && this.gone === null && !this.isComing);
   readonly #others = $derived(this.rollouts.filter((r) => r !== this.rollout));
   /** How long each release took in the other rollouts, by its key; null until the diagnosis is loaded. */
   readonly usual = $derived(this.#diagnosis?.usualDurations(this.#others) ?? null);

@@ -103,28 +103,76 @@ describe("the palette", () => {
 });
 
 describe("notifications", () => {
+  const recordNotifications = async (page: Page): Promise<void> => void (await page.addInitScript(() => {
+    const notified: string[] = [];
+    class Fake {
+      static requestPermission = (): Promise<string> => Promise.resolve("granted");
+      constructor(title: string, options: { body: string }) {
+        notified.push(`${title}: ${options.body}`);
+      }
+    }
+    Object.assign(globalThis, { Notification: Fake, notified });
+  }));
+  const notified = (page: Page): Promise<string[]> => page.evaluate(() => (globalThis as unknown as { notified: string[] }).notified);
+
   it("are shown on request, and the icon shows that something is broken", async () => {
-    const page = await open("?flow=notified", {
-      setup: async (page) => void (await page.addInitScript(() => {
-        const notified: string[] = [];
-        class Fake {
-          static requestPermission = (): Promise<string> => Promise.resolve("granted");
-          constructor(title: string, options: { body: string }) {
-            notified.push(`${title}: ${options.body}`);
-          }
-        }
-        Object.assign(globalThis, { Notification: Fake, notified });
-      })),
-    });
+    const page = await open("?flow=notified", { setup: recordNotifications });
     await server.post("notified", [release("notified", "db", "running", { reason: "Progressing" }), release("notified", "db", "succeeded", { ready: "True", namespace: "other" }, "r2/other/db")]);
     await says(page.locator("header").first(), /notified/);
     const icon = (): Promise<string> => page.locator("link[rel=icon]").evaluate((e) => (e as HTMLLinkElement).href);
     await expect.poll(icon).toMatch(/favicon-working\.svg$/);
     await page.getByRole("button", { name: "Notify me when it is done or broken" }).click();
     await server.post("notified", [release("notified", "db", "failed", { reason: "InstallFailed" })]);
-    await expect.poll(() => page.evaluate(() => (globalThis as unknown as { notified: string[] }).notified)).toEqual([expect.stringMatching(/^notified: r1\/apps\/db: /)]);
+    await expect.poll(() => notified(page)).toEqual([expect.stringMatching(/^notified: r1\/apps\/db: /)]);
     await expect.poll(icon).toMatch(/favicon-broken\.svg$/);
     await expect.poll(() => page.title()).toMatch(/^\(1 broken\)/);
+  });
+
+  it("report a rollout that ended just before the next one began", async () => {
+    let answer = rollouts(running("1", 1000));
+    const page = await open("?flow=calm", {
+      setup: async (page) => {
+        await page.clock.install();
+        await recordNotifications(page);
+        await page.route("**/rollouts", (route) => route.fulfill({ body: answer }));
+      },
+    });
+    await says(page.locator("header").first(), /rollout/);
+    await page.getByRole("button", { name: "Notify me when it is done or broken" }).click();
+    await whole(page);
+    answer = rollouts(running("2", 9000), { ...running("1", 1000), endedAt: 6000, outcome: "succeeded" });
+    await page.clock.fastForward(5000);
+    await server.post("calm", [release("calm", "a", "succeeded", { ready: "True" })]);
+    await expect.poll(() => notified(page)).toEqual(["calm: Rollout succeeded after 5s"]);
+  });
+});
+
+const running = (id: string, startedAt: number): Readonly<Record<string, unknown>> => ({ id, startedAt, outcome: "running", members: [], alreadyBroken: [] });
+const rollouts = (...all: readonly unknown[]): string => JSON.stringify({ rollouts: all });
+
+describe("the list of rollouts", () => {
+  it("is not replaced by an older answer that comes later", async () => {
+    let answers = 0, answer = (): void => undefined;
+    const isLate = new Promise<void>((resolve) => (answer = resolve));
+    const page = await open("?flow=calm&view=rollouts", {
+      setup: async (page) => {
+        await page.clock.install();
+        await page.route("**/rollouts", async (route) => {
+          if (++answers > 1) return route.fulfill({ body: rollouts(running("2", 9000), running("1", 1000)) });
+          await isLate;
+          return route.fulfill({ body: rollouts(running("1", 1000)) });
+        });
+      },
+    });
+    await expect.poll(() => answers).toBe(1);
+    await page.clock.fastForward(5000);
+    await server.post("calm", [release("calm", "a", "succeeded", { ready: "True" })]);
+    await says(page.locator("main"), /2 rollouts/);
+    const late = page.waitForResponse(/rollouts$/);
+    answer();
+    await (await late).finished();
+    await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 50)));
+    expect(await page.locator("main").innerText()).toContain("2 rollouts");
   });
 });
 

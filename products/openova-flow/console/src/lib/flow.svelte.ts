@@ -60,6 +60,9 @@ export class FlowModel {
   localNow = $state(Date.now());
   /** Null until loaded. */
   #rollouts = $state.raw<readonly Rollout[] | null>(null);
+  /** Number of requests for rollouts, and which of them `#rollouts` is from. */
+  #rolloutsAsked = 0;
+  #rolloutsFrom = 0;
   history = $state<HistoryStatus>("none");
   historyError = $state("");
   #logVersion = $state(0);
@@ -306,9 +309,13 @@ export class FlowModel {
   }
 
   async #loadRollouts(): Promise<void> {
+    const asked = ++this.#rolloutsAsked;
     try {
       const api = await this.api();
-      this.#rollouts = await api.rollouts(this.flowId, this.#abort.signal);
+      const rollouts = await api.rollouts(this.flowId, this.#abort.signal);
+      if (asked < this.#rolloutsFrom) return;
+      this.#rolloutsFrom = asked;
+      this.#rollouts = rollouts;
     } catch {
       // The stream shows that the server is unreachable; the known rollouts stay.
     }

@@ -1,1 +1,0 @@
-export{t as criticalPath}from"./critical-DAx_BZJO.js";

@@ -118,7 +118,7 @@ func (c Config) withDefaults() Config {
 	c.MaxBatch = cmp.Or(c.MaxBatch, DefaultMaxBatch)
 	c.TTL = cmp.Or(c.TTL, DefaultTTL)
 	c.Name = cmp.Or(c.Name, "flux-"+url.PathEscape(c.Region))
-	c.Version = cmp.Or(c.Version, "devel")
+	c.Version = cmp.Or(c.Version, "dev")
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler)).With("flow", c.FlowID, "region", c.Region)
 	return c
 }

@@ -236,3 +236,9 @@ func call(t *testing.T, env map[string]string, stdin string, args ...string) (st
 	err = run(context.Background(), args, getenv, strings.NewReader(stdin), &out, &errs)
 	return out.String(), errs.String(), err
 }
+
+func TestVersion_DevelopmentBuildIsNamedAsByTheServer(t *testing.T) {
+	if out, _, err := call(t, nil, "", "version"); err != nil || out != "dev\n" {
+		t.Errorf("%v: %q", err, out)
+	}
+}

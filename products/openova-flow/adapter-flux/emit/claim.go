@@ -2,7 +2,7 @@ package emit
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -84,7 +84,8 @@ func holderOf(a answer) string {
 
 func claimRefused(a answer) error {
 	if a.status == http.StatusForbidden {
-		return errors.New("the flow server does not allow the token to claim this region (403); give the token the scope ingest for the flow and, if it is bound to regions, this region")
+		return fmt.Errorf("the flow server does not allow the token of FLOW_TOKEN_FILE to claim this region (403)%s; give the token's entry in the server's tokens file "+
+			"the scope ingest, the flow and, if it has regions, this region", a.detail())
 	}
 	return refused(a)
 }

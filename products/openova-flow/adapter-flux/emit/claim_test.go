@@ -261,7 +261,7 @@ func TestClaim_ForbiddenTokenIsReportedByReady(t *testing.T) {
 		g := newRig(t, s)
 		broken := func(req *http.Request, _ []byte) *fault {
 			if req.Method == http.MethodPut {
-				return &fault{status: http.StatusForbidden, header: map[string]string{"Content-Type": "application/problem+json"}, body: `{"field":"region"}`}
+				return &fault{status: http.StatusForbidden, header: map[string]string{"Content-Type": "application/problem+json"}, body: `{"detail":"\"r1\" does not belong to the regions of the token (r2)","field":"region"}`}
 			}
 			return nil
 		}
@@ -270,6 +270,7 @@ func TestClaim_ForbiddenTokenIsReportedByReady(t *testing.T) {
 		g.lead()
 		g.settle(10 * time.Minute)
 		g.wantReadyError("(403)")
+		g.wantReadyError("regions of the token (r2)")
 		if n := g.log.count("(403)"); n != 1 || len(g.allPosts()) != 0 {
 			t.Errorf("%d lines, %d POSTs", n, len(g.allPosts()))
 		}

@@ -212,11 +212,11 @@ func (c *client) authorize(req *http.Request) error {
 	}
 	b, err := os.ReadFile(c.tokenFile)
 	if err != nil {
-		return &fileError{what: "token", err: err}
+		return &fileError{setting: "FLOW_TOKEN_FILE", err: err}
 	}
 	token := string(bytes.TrimSpace(b))
 	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return &fileError{what: "token", err: errors.New(c.tokenFile + " must contain one token and nothing else")}
+		return &fileError{setting: "FLOW_TOKEN_FILE", err: errors.New(c.tokenFile + " must contain one token and nothing else")}
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	return nil
@@ -232,14 +232,14 @@ func (c *client) roundTripper() (http.RoundTripper, error) {
 	}
 	pem, err := os.ReadFile(c.caFile)
 	if err != nil {
-		return nil, &fileError{what: "CA", err: err}
+		return nil, &fileError{setting: "FLOW_CA_FILE", err: err}
 	}
 	if c.caPEM != nil && bytes.Equal(pem, c.caPEM) {
 		return c.transport, nil
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, &fileError{what: "CA", err: errors.New(c.caFile + " has no PEM certificate")}
+		return nil, &fileError{setting: "FLOW_CA_FILE", err: errors.New(c.caFile + " has no PEM certificate")}
 	}
 	c.close()
 	c.transport, c.caPEM = newTransport(pool), pem

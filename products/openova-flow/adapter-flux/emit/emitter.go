@@ -2,6 +2,7 @@ package emit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -177,10 +178,10 @@ func (e *Emitter) Ready() error {
 	defer e.mu.Unlock()
 	switch {
 	case !e.loaded:
-		return errNotLoaded
+		return errors.Join(errNotLoaded, e.trouble.err) // the lists may wait for the server
 	case e.otherCluster != "":
 		return fmt.Errorf("another cluster, with UID %s, reports region %q of this flow, so this cluster, with UID %s, sends nothing; give each cluster its own "+
-			"region key, or delete the region on the server if the other cluster no longer exists", e.otherCluster, e.cfg.Region, e.cfg.ClusterUID)
+			"REGION_KEY, or delete the region on the server if the other cluster no longer exists", e.otherCluster, e.cfg.Region, e.cfg.ClusterUID)
 	case e.trouble.err != nil:
 		return e.trouble.err
 	case e.term != nil && !e.box.compared:

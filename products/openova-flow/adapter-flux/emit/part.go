@@ -18,7 +18,7 @@ const (
 )
 
 var (
-	errElementTooLarge = fmt.Errorf("an element of the flow server's snapshot exceeds %d bytes; delete it on the server, or, if no client sent it, check the URL of the flow server, and proxies on the way", maxElement)
+	errElementTooLarge = fmt.Errorf("an element of the flow server's snapshot exceeds %d bytes; delete it on the server, or, if no client sent it, check FLOW_SERVER_URL, and proxies on the way", maxElement)
 	errPartTooLarge    = fmt.Errorf("the flow server's snapshot of the region exceeds %d bytes; on the server, delete nodes of the region that this cluster does not have", maxPart)
 )
 

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
@@ -107,6 +108,19 @@ func TestDrop_FindsTheElementByLine(t *testing.T) {
 	})
 }
 
+func TestReady_BeforeTheListsAreCompleteReportsTheServerToo(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b, func(c *Config) { c.Seed = func([]flow.Node) {} })
+		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{status: http.StatusUnauthorized} })
+		g.run()
+		g.em.Lead(1)
+		g.settle(time.Minute)
+		g.wantReadyCause(errNotLoaded)
+		g.wantReadyError("401")
+		_ = g.stop()
+	})
+}
+
 func TestDeliver_OtherRejectionsKeepChangesAndReadinessFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		status   int
@@ -116,7 +130,7 @@ func TestDeliver_OtherRejectionsKeepChangesAndReadinessFails(t *testing.T) {
 	}{
 		"400 without a line":              {400, "application/problem+json", `{"title":"Bad Request","field":"Flow-Emitter"}`, "400"},
 		"400 of a proxy":                  {400, "text/plain", "Client sent an HTTP request to an HTTPS server.", "https"},
-		"401":                             {401, "application/problem+json", `{"title":"Unauthorized"}`, "token file"},
+		"401":                             {401, "application/problem+json", `{"title":"Unauthorized"}`, "FLOW_TOKEN_FILE"},
 		"403":                             {403, "", "", "may not write"},
 		"404":                             {404, "text/plain", "404 page not found", "no flow server at this URL"},
 		"429 without a line":              {429, "application/problem+json", `{"detail":"the flow knows 1024 emitters"}`, "1024 emitters"},

@@ -41,7 +41,7 @@ func problemOf(err error) problem {
 		}
 		return p
 	case errors.Is(err, flow.ErrTooLarge):
-		p := problem{Status: http.StatusRequestEntityTooLarge, Detail: err.Error()}
+		p := problem{Status: http.StatusRequestEntityTooLarge, Detail: err.Error() + "; split it, or raise FLOW_SERVER_MAX_MESSAGE_BYTES"}
 		if errors.As(err, &bad) {
 			p.Line = bad.Line
 		}

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -650,5 +651,25 @@ func TestMetrics_CountWhatHappened(t *testing.T) {
 	})
 	if a := e.do("GET", "/metrics", ""); strings.Contains(a.body, `duration_seconds_count{route="stream"`) {
 		t.Error("the duration of a stream counts as that of a request")
+	}
+}
+
+func TestPost_TooLargeNamesItsSetting(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{MaxMessageBytes: 1500, MaxBatchBytes: 4000})
+	large := upsert(node("a", strings.Repeat("x", 2000)))
+	for _, c := range []struct{ contentType, body, setting string }{
+		{asJSON, large, "FLOW_SERVER_MAX_MESSAGE_BYTES"},
+		{asNDJSON, large, "FLOW_SERVER_MAX_MESSAGE_BYTES"},
+		{asNDJSON, large + "\n" + large, "FLOW_SERVER_MAX_BATCH_BYTES"},
+	} {
+		resp, err := http.Post(e.url+"/v1/flows/F/events", c.contentType, strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusRequestEntityTooLarge || !strings.Contains(string(body), c.setting) {
+			t.Errorf("%s, %d bytes: %d %s, want 413 and %s", c.contentType, len(c.body), resp.StatusCode, body, c.setting)
+		}
 	}
 }

@@ -42,8 +42,10 @@ func Parse(all []Setting, args []string, getenv func(string) string) error {
 	for _, s := range all {
 		flags.Func(s.Flag(), s.Help, func(v string) error { given[s.Flag()] = v; return nil })
 	}
-	if err := flags.Parse(args); err != nil {
-		return terminal.FlagError(err)
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return err
+	} else if err != nil {
+		return fmt.Errorf("%w (the command help lists the flags)", terminal.FlagError(err))
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %s; settings are flags such as --listen-addr=:8080", terminal.Argument(flags.Arg(0)))

@@ -45,6 +45,9 @@ func TestParse_FlagWinsOverEnvironmentOverDefault(t *testing.T) {
 			t.Errorf("an argument that may hold a secret: %v", err)
 		}
 	}
+	if err := Parse(all, []string{"--three"}, getenv(nil)); err == nil || !strings.Contains(err.Error(), "-three") || !strings.Contains(err.Error(), "help") {
+		t.Errorf("an unknown flag: %v, want its name and the command that lists the flags", err)
+	}
 	for _, args := range [][]string{{"--three"}, {"four"}} {
 		if err := Parse(all, args, getenv(nil)); err == nil {
 			t.Errorf("%v: no error", args)

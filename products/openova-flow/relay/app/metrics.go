@@ -17,6 +17,7 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 	ready    atomic.Bool // the relay has looked at all flows once
+	lastLost atomic.Pointer[error]
 
 	connected, flows, configValid prometheus.Gauge
 	notices, deliveries, full     *prometheus.CounterVec
@@ -89,12 +90,19 @@ func (m *metrics) attempt(channel string, _ *notice.Notice, outcome outbox.Outco
 	}
 }
 
+// lost keeps the error of the newest lost connection for readyz.
+func (m *metrics) lost(err error) { m.lastLost.Store(&err) }
+
 func (m *metrics) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !m.ready.Load() {
-			http.Error(w, "the flows of the server are not known yet", http.StatusServiceUnavailable)
+			text := "the flows of the server are not known yet"
+			if err := m.lastLost.Load(); err != nil {
+				text += ": " + (*err).Error()
+			}
+			http.Error(w, text, http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = w.Write([]byte("ok\n"))

@@ -70,7 +70,7 @@ func (s *session) run(ctx context.Context) error {
 		return err
 	}
 	token := channel.Secret(s.config.Server.TokenFile)
-	s.server = &follow.Server{URL: s.config.Server.URL, Client: s.client, Token: token.Read, Log: s.log}
+	s.server = &follow.Server{URL: s.config.Server.URL, Client: s.client, Token: token.Read, Log: s.log, Lost: s.metrics.lost}
 	s.flows, s.lookedAt, s.read = follow.NewFlows(), make(map[string]int64), make(chan lists)
 
 	ctx, cancel := context.WithCancel(ctx)

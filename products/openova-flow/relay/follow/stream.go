@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -34,6 +35,8 @@ type Server struct {
 	// Token returns the bearer token of a request; empty: none is sent.
 	Token func() (string, error)
 	Log   *slog.Logger
+	// Lost is called with the error of each lost or failed connection of Run; nil: nothing is called.
+	Lost func(error)
 }
 
 // Frame is one event of the stream of all flows.
@@ -60,6 +63,9 @@ func (s *Server) Run(ctx context.Context, frames chan<- Frame) {
 			return
 		}
 		s.Log.Warn("stream lost", "err", err)
+		if s.Lost != nil {
+			s.Lost(err)
+		}
 		if !send(ctx, frames, Frame{Event: Lost}) {
 			return
 		}
@@ -170,7 +176,23 @@ func (s *Server) plain(ctx context.Context, err error) error {
 	return cmp.Or(context.Cause(ctx), err)
 }
 
+// refused returns the error of a failed response: its status, the detail of its problem document, else its body, and what to change.
 func refused(resp *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // the status is enough
-	return fmt.Errorf("the server answers %s: %s", terminal.Text(channel.Redact(resp.Request, resp.Status), 64), terminal.Text(channel.Redact(resp.Request, string(body)), 300))
+	text := string(body)
+	var problem struct {
+		Detail string `json:"detail"`
+	}
+	if err := json.Unmarshal(body, &problem); err == nil && problem.Detail != "" {
+		text = problem.Detail
+	}
+	advice := ""
+	switch resp.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		advice = "; check server.tokenFile"
+	case http.StatusNotFound:
+		advice = "; check server.url"
+	}
+	return fmt.Errorf("the server answers %s: %s%s", terminal.Text(channel.Redact(resp.Request, resp.Status), 64),
+		terminal.Text(channel.Redact(resp.Request, strings.TrimSpace(text)), 300), advice)
 }

@@ -97,6 +97,35 @@ func TestServer_Lists(t *testing.T) {
 	}
 }
 
+func TestServer_RefusalHasTheDetailOnly(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprintln(w, `{"type":"about:blank","title":"Unauthorized","status":401,"detail":"unknown \"token\""}`)
+	}))
+	defer srv.Close()
+	lost := make(chan error, 1)
+	s := &follow.Server{URL: srv.URL, Client: srv.Client(), Token: func() (string, error) { return "s3cret", nil }, Log: slog.New(slog.DiscardHandler),
+		Lost: func(err error) {
+			select {
+			case lost <- err:
+			default:
+			}
+		}}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go s.Run(ctx, make(chan follow.Frame, 100))
+	err := <-lost
+	for _, part := range []string{"401", `unknown "token"`, "server.tokenFile"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%v, want %s", err, part)
+		}
+	}
+	if strings.Contains(err.Error(), "about:blank") {
+		t.Errorf("%v, want no JSON", err)
+	}
+}
+
 // silent is a transport whose responses have a header and never any bytes.
 type silent struct{ begun chan time.Time }
 

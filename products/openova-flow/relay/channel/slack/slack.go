@@ -60,6 +60,7 @@ type message struct {
 type answer struct {
 	OK       bool      `json:"ok"`
 	Error    string    `json:"error"`
+	Needed   string    `json:"needed"` // scopes, with the error missing_scope
 	TS       string    `json:"ts"`
 	Messages []earlier `json:"messages"`
 	Meta     struct {
@@ -190,9 +191,22 @@ func (s *Sender) post(ctx context.Context, m message) (string, error) {
 }
 
 // apiError is an answer with ok false.
-type apiError struct{ code string }
+type apiError struct{ code, needed string }
 
-func (e *apiError) Error() string { return fmt.Sprintf("slack answers %.100q", e.code) }
+func (e *apiError) Error() string {
+	text := fmt.Sprintf("slack answers %.100q", e.code)
+	switch e.code {
+	case "missing_scope":
+		return fmt.Sprintf("%s: add the scope %.100q to the app, and install it again", text, e.needed)
+	case "invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "not_allowed_token_type":
+		return text + ": tokenFile needs a valid bot token"
+	case "not_in_channel":
+		return text + ": invite the app to the channel"
+	case "channel_not_found", "is_archived":
+		return text + ": check channel, which is an id such as C0123456789, and that the app is in it"
+	}
+	return text
+}
 
 // gone reports whether err says that a message cannot be edited any more.
 func gone(err error) bool {
@@ -236,7 +250,7 @@ func (s *Sender) do(ctx context.Context, method, contentType string, body []byte
 		return nil, fmt.Errorf("read the answer of slack: %w", err)
 	}
 	if !a.OK {
-		err := &apiError{a.Error}
+		err := &apiError{a.Error, a.Needed}
 		if slices.Contains(permanentErrors, a.Error) {
 			return nil, &channel.Permanent{Err: err}
 		}

@@ -1,6 +1,8 @@
 package slack_test
 
 import (
+	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -159,6 +161,28 @@ func TestSender_ColorOfAMessage(t *testing.T) {
 		send(t, s, d, new(memory))
 		if got := hub.Messages()[0].Emoji; got != c.name {
 			t.Errorf("%s %s %s: %s, want %s", c.kind, c.severity, c.phase, got, c.name)
+		}
+	}
+}
+
+func TestSender_ErrorSaysWhatToChange(t *testing.T) {
+	for code, c := range map[string]struct{ more, part string }{
+		"missing_scope":     {`,"needed":"chat:write","provided":"channels:history"`, "chat:write"},
+		"invalid_auth":      {"", "tokenFile"},
+		"not_in_channel":    {"", "invite"},
+		"channel_not_found": {"", "channel"},
+		"a_new_error":       {"", "a_new_error"},
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, `{"ok":false,"error":%q%s}`, code, c.more)
+		}))
+		_, s := setUp(t)
+		s.API = srv.URL + "/"
+		var m memory
+		err := s.Send(t.Context(), cause(notice.Opened), &m)
+		srv.Close()
+		if err == nil || !strings.Contains(err.Error(), code) || !strings.Contains(strings.ReplaceAll(err.Error(), code, ""), strings.ReplaceAll(c.part, code, "")) {
+			t.Errorf("%s: %v, want %q", code, err, c.part)
 		}
 	}
 }

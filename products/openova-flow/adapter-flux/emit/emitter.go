@@ -2,7 +2,6 @@ package emit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -178,7 +177,10 @@ func (e *Emitter) Ready() error {
 	defer e.mu.Unlock()
 	switch {
 	case !e.loaded:
-		return errors.Join(errNotLoaded, e.trouble.err) // the lists may wait for the server
+		if e.trouble.err != nil { // the lists may wait for the server
+			return fmt.Errorf("%w: %w", errNotLoaded, e.trouble.err)
+		}
+		return errNotLoaded
 	case e.otherCluster != "":
 		return fmt.Errorf("another cluster, with UID %s, reports region %q of this flow, so this cluster, with UID %s, sends nothing; give each cluster its own "+
 			"REGION_KEY, or delete the region on the server if the other cluster no longer exists", e.otherCluster, e.cfg.Region, e.cfg.ClusterUID)

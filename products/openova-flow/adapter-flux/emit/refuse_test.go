@@ -117,6 +117,9 @@ func TestReady_BeforeTheListsAreCompleteReportsTheServerToo(t *testing.T) {
 		g.settle(time.Minute)
 		g.wantReadyCause(errNotLoaded)
 		g.wantReadyError("401")
+		if err := g.em.Ready(); strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q, want one line", err)
+		}
 		_ = g.stop()
 	})
 }

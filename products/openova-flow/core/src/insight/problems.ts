@@ -2,7 +2,6 @@ import { metaOf, type DisplayState } from "../graph/display.js";
 import type { FlowGraph } from "../graph/graph.js";
 import { judgedAt, judgementOf } from "../graph/judgement.js";
 import { insightOf, worstFirst, type Root } from "./insight.js";
-import { HOME } from "../contract/object-id.js";
 import { knownUntil, lastSeen, REGION_STALE, lastSeenText, type RegionLease } from "../contract/regions.js";
 import { originOf } from "./origin.js";
 import { fullNameOf, nameOf } from "../words/names.js";
@@ -77,26 +76,19 @@ function refusal(region: string, lease: RegionLease, refused: string): string {
     : `${one} If it replaces the first, let an admin delete the region; the new cluster then gets it. Otherwise give it another REGION_KEY. The command prints the id of a cluster.`;
 }
 
-/** The command that shows the values of a release; undefined for other nodes. */
-function valuesCommand(node: FlowNode): string | undefined {
-  const { kind, namespace = HOME } = metaOf(node);
-  return kind === "HelmRelease" ? commandLine`flux debug helmrelease ${node.label} -n ${namespace} --show-values` : undefined;
-}
-
 function toProblem(graph: FlowGraph, root: Root, now: number): Problem {
   const { command: offered, final: _, ...rest } = root;
   const node = graph.nodes.get(root.id) as FlowNode;
   const seen = lastSeen(graph.state.regions, node.region);
   const judged = judgedAt(judgementOf(node), knownUntil(graph.state.regions, node.region, now));
   const isInGit = judged.inGit === true && judged.class === root.reason;
-  const command = isInGit ? valuesCommand(node) : offered === undefined ? undefined : offeredCommand(offered);
   return {
     ...rest,
     key: JSON.stringify([root.reason, root.id]),
     // Only a cycle across regions has another label than its root.
     ...(root.label !== node.label ? { label: root.label, name: root.label } : { label: nameOf(graph, root.id), name: fullNameOf(graph, root.id) }),
     message: metaOf(node).message ?? "",
-    ...commandField(command),
+    ...commandField(offered === undefined ? undefined : offeredCommand(offered)),
     ...(isInGit ? { inGit: originOf(graph, root.id) ?? "" } : {}),
     ...(seen === undefined ? {} : { lastSeen: seen }),
   };

@@ -167,6 +167,15 @@ func TestDecode_ErrorsNameTheField(t *testing.T) {
 	}
 }
 
+func TestDecode_ErrorsOfEscapesNameTheInvalidByte(t *testing.T) {
+	for _, in := range []string{`{"type":"\u12☃4"}`, `{"type":"\u1☃`, `{"type":"\ud83d\udE0☃"}`} {
+		_, err := flow.Decode("F", []byte(in))
+		if want := fmt.Sprintf("at byte %d", strings.Index(in, "☃")+1); err == nil || !strings.Contains(err.Error(), "'☃'") || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", in, err, want)
+		}
+	}
+}
+
 func TestDecode_AcceptsAndKeeps(t *testing.T) {
 	for _, tt := range []struct{ name, in, out string }{
 		{"unused fields may have any value", `{"type":"delete-nodes","ids":["a"],"nodes":5,"flow":null}`, ""},

@@ -370,23 +370,20 @@ func (p *scanner) escape() (rune, error) {
 }
 
 func (p *scanner) hex4() (rune, error) {
-	if p.pos+4 > len(p.s) {
-		p.pos = len(p.s)
-		return 0, p.unexpected("four hexadecimal digits")
-	}
 	var r rune
-	for _, c := range []byte(p.s[p.pos : p.pos+4]) {
+	for range 4 {
+		c := p.at()
 		switch {
 		case c >= '0' && c <= '9':
 			c -= '0'
 		case c|0x20 >= 'a' && c|0x20 <= 'f':
 			c = c | 0x20 - 'a' + 10
 		default:
-			return 0, p.unexpected("four hexadecimal digits")
+			return 0, p.unexpected("a hexadecimal digit")
 		}
 		r = r<<4 | rune(c)
+		p.pos++
 	}
-	p.pos += 4
 	return r, nil
 }
 

@@ -207,7 +207,7 @@ func (g *sequencer) flow() string {
 
 func (g *sequencer) node() string {
 	return "{" + g.fields([]string{`"id":` + g.id(), `"flowId":"F"`, fmt.Sprintf(`"label":"l%d"`, g.IntN(9)), `"status":` + g.status()},
-		fmt.Sprintf(`"startedAt":%d`, g.IntN(50)), fmt.Sprintf(`"endedAt":%d`, 50+g.IntN(50)), `"region":`+pick(g, []string{`"fsn1"`, `"hel1"`, `""`}),
+		fmt.Sprintf(`"startedAt":%d`, g.IntN(50)-5), fmt.Sprintf(`"endedAt":%d`, g.IntN(100)-50), `"region":`+pick(g, []string{`"fsn1"`, `"hel1"`, `""`}),
 		`"family":"f"`, `"meta":{"deep":[{"x":null}],"2":1,"1":2}`, `"future":true`) + "}"
 }
 

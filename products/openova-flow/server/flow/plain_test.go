@@ -124,11 +124,11 @@ func (s *plain) derive(arrival int64) {
 	if s.described {
 		return
 	}
-	worst, started, ended := "", int64(-1), int64(-1)
+	worst, started, ended := "", int64(-1), int64(0)
 	rank := func(status string) int {
 		return slices.Index([]string{"", "succeeded", "pending", "running", "failed"}, status)
 	}
-	begun := false
+	begun, hasEnded := false, false
 	for _, n := range s.nodes {
 		if s.contains(n) {
 			continue
@@ -143,14 +143,14 @@ func (s *plain) derive(arrival int64) {
 		if n.StartedAt != nil && (!begun || *n.StartedAt < started) {
 			started, begun = *n.StartedAt, true
 		}
-		if n.EndedAt != nil && *n.EndedAt > ended {
-			ended = *n.EndedAt
+		if n.EndedAt != nil && (!hasEnded || *n.EndedAt > ended) {
+			ended, hasEnded = *n.EndedAt, true
 		}
 	}
 	if worst == "" {
 		worst = "pending"
 	}
-	if !begun {
+	if started < 0 {
 		started = s.created
 	}
 	if worst == "succeeded" && s.status != "succeeded" {
@@ -159,7 +159,7 @@ func (s *plain) derive(arrival int64) {
 	s.status = worst
 	end := ""
 	if worst == "succeeded" {
-		if ended < 0 {
+		if !hasEnded {
 			ended = s.done
 		}
 		end = fmt.Sprintf(`,"endedAt":%d`, ended)

@@ -29,7 +29,7 @@ type Program struct {
 	Prepare func(context.Context, *app.Config) (release func(), err error)
 }
 
-// Setting is an environment variable and the flag with the same name.
+// Setting is an environment variable and its flag.
 type Setting = settings.Setting
 
 // ErrNotAllowed is the error of Setting.Set if the list of allowed values says all that is wrong with the value.

@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal/terminaltest"
 )
 
-// TestSettings_ErrorsRepeatNoSecret gives each setting, and arguments of each command, a URL with a secret, as if two values were mixed up.
+// TestSettings_ErrorsRepeatNoSecret gives settings, commands and their arguments a URL with a secret, as if two values were mixed up.
 func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 	for _, value := range terminaltest.SecretURLs {
 		for _, s := range (Program{}).All() {
@@ -43,9 +43,9 @@ type endingWrites struct {
 	ended func()
 }
 
-func (s *endingWrites) Write(b []byte) (int, error) {
-	defer s.ended()
-	return s.Buffer.Write(b)
+func (w *endingWrites) Write(b []byte) (int, error) {
+	defer w.ended()
+	return w.Buffer.Write(b)
 }
 
 // TestWait_HidesTheURLOfARedirect redirects wait to an address that does not answer.

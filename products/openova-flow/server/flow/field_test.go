@@ -64,7 +64,6 @@ func TestEachField_EqualsEncodingJSON(t *testing.T) {
 	}
 }
 
-// TestEachField_TerminatesOnInvalidJSON checks only that the functions return.
 func TestEachField_TerminatesOnInvalidJSON(t *testing.T) {
 	for _, text := range walked {
 		for i := range text {

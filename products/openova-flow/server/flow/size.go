@@ -7,9 +7,9 @@ import "fmt"
 const maxRegionSteps = 4 << 20
 
 // Exceeds returns the first message with which a state would exceed maxNodes or maxRels, and the field: "nodes" or "relationships". A state that is above
-// them, since they were lowered, must not grow. For a message that exceeds maxRegionSteps, the field is the region of a node. The message is nil if no limit
-// is exceeded. A nil state is empty. Far below the limits the cost is one addition per message; near them Exceeds counts the new keys. A relationship that
-// the request deletes together with its node still counts.
+// them, since they were lowered, must not grow. If the request exceeds maxRegionSteps, Exceeds returns the message that does, and as the field the region of
+// a node. The message is nil if no limit is exceeded. A nil state is empty. Exceeds counts the new keys only if the request might exceed a limit. A
+// relationship that the request deletes together with its node still counts.
 func (s *State) Exceeds(messages []*Message, maxNodes, maxRels int) (*Message, string) {
 	if s == nil {
 		s = new(State)

@@ -14,7 +14,7 @@ import (
 type State struct {
 	flowID    string
 	flow      Instance
-	described bool // an emitter has described the flow
+	described bool // a message has set flow, so Derive leaves it unchanged
 	vertices  map[string]*vertex
 	rels      map[RelKey]*edge
 	areas     map[string]*area // by region

@@ -21,7 +21,7 @@ const (
 	TypeDeleteRels  Type = "delete-rels"
 )
 
-// Statuses that this project's emitters use. Any other non-empty string is valid too.
+// Statuses that Worst ranks. Any other non-empty string is valid too, and counts as running.
 const (
 	StatusPending   = "pending"
 	StatusRunning   = "running"

@@ -1,5 +1,5 @@
-// Package flowmetrics computes metrics about the content of flows: problems, rollouts, stale regions, revisions that are not applied. A flow is judged when
-// a scrape needs it, at most once a second unless it has a new incarnation.
+// Package flowmetrics computes metrics about the content of flows. A flow is judged when a scrape needs it, at most once a second unless it has a new
+// incarnation.
 package flowmetrics
 
 import (

@@ -13,10 +13,10 @@
 //     kind, namespace and name decide: no region is left out because its adapter does not report a URL. While no source has had the revision, all are
 //     required.
 //   - A Kustomization is done when its source's revision, its applied revision and the last one that it tried all count, and it is ready; or when these
-//     count, its source already has a later revision than it has applied, and its state is not about the applied one.
-//   - An object is open while it may still reach the revision: its source has not fetched it and is neither broken nor suspended, or a Kustomization has not
-//     tried it and is not suspended. A failed object is open while its controller has not observed its newest generation. After 11 minutes an earlier
-//     failure fails the gate.
+//     count, its source already has another revision than it has applied, and its state is not about the applied one.
+//   - An object is open while it may still reach the revision: its source has not fetched it and is neither broken nor suspended; a Kustomization has not
+//     tried it and is not suspended; or a release still has a chart of another revision. A failed object is open while its controller has not observed its
+//     newest generation. After 11 minutes an earlier failure fails the gate.
 //   - Objects of a stale region are open, since their state is old.
 //   - The answer is failed if nothing is open and something has failed. It is passed if there are objects and all are done. But if Ask.Since is set, the
 //     question is not Exact and no run has begun since, it is never passed, and failures from before do not make it failed.

@@ -44,8 +44,7 @@ func snapshot(clusters ...cluster) string {
 	return `{"type":"snapshot","flow":{"id":"F","status":"x","startedAt":1},"nodes":[` + strings.Join(nodes, ",") + `],"relationships":[]}`
 }
 
-// follow runs a follower in fake time against a function that answers requests. It returns the conclusive
-// answer and the time until then.
+// follow runs a follower in fake time against a function that answers requests. It returns the results of Follow, and how long it took.
 func follow(t *testing.T, ask gate.Ask, settle time.Duration, serve func(since time.Duration, path string) (int, string)) (a *gate.Answer, took time.Duration, err error) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
@@ -195,7 +194,7 @@ func TestFollower_ErrorRestartsTheConfirmation(t *testing.T) {
 		if d > 8*time.Second && d < 20*time.Second {
 			return 503, `{"detail":"draining"}`
 		}
-		return 200, done // for both requests: a snapshot, and no claims
+		return 200, done // for the claims too: the snapshot has none
 	})
 	if err != nil || got.Result != passed || took < 30*time.Second || took > 31*time.Second {
 		t.Errorf("%v after %s, %v", got, took, err)

@@ -45,7 +45,6 @@ func reported() *gate.Answer {
 		Stale: []gate.Stale{{Region: "two", Since: 90_000}}, Missing: []string{"HelmRelease shop/gone"}}
 }
 
-// TestAnswer_GoldenReports compares each kind of report with testdata/reports.txt.
 func TestAnswer_GoldenReports(t *testing.T) {
 	var out strings.Builder
 	part := func(name string, err error) {

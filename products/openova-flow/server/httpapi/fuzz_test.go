@@ -37,7 +37,7 @@ func FuzzFlowEmitter(f *testing.F) {
 	})
 }
 
-// FuzzLastEventID: the header wins, an empty value is absent, and a value that is not a number gives -1.
+// FuzzLastEventID: the header wins, an empty value is absent, and a value that is not an int64 gives -1.
 func FuzzLastEventID(f *testing.F) {
 	f.Add("5", "7")
 	f.Add("", "-1")

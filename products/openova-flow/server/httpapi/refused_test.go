@@ -8,7 +8,6 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestRefused_OneLogLineWithStatusAndField also has hostile and long input.
 func TestRefused_OneLogLineWithStatusAndField(t *testing.T) {
 	long := strings.Repeat("x", 5000)
 	for name, c := range map[string]struct {
@@ -44,7 +43,7 @@ func TestRefused_OneLogLineWithStatusAndField(t *testing.T) {
 	}
 }
 
-// TestRefused_PreconditionIsNoWarning sends a request for another incarnation, as an emitter does after the flow was created again.
+// TestRefused_PreconditionIsNoWarning sends a request for another incarnation, as an emitter does after the flow was deleted.
 func TestRefused_PreconditionIsNoWarning(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "")
 	a := e.do("POST", "/v1/flows/F/events", upsertOf("F", "r1/a", "r1"), append(ofR1.bearer(), "Content-Type", asJSON, "Flow-If-Incarnation", "another")...)

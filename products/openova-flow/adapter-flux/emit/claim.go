@@ -50,10 +50,12 @@ func (r *runner) claim() {
 	}
 }
 
-// claimed records the lease. The answer also shows whether the server still has the same incarnation.
+// claimed records the lease. The answer also shows whether the server still has the same incarnation, so a renewal replaces a check.
 func (r *runner) claimed(lease string, a answer, now time.Time) {
 	r.lease, r.claimAt, r.refusals = lease, now.Add(r.cfg.TTL/3), 0
-	r.endClaimTrouble()
+	if r.endClaimTrouble(); !r.troubled() {
+		r.succeeded()
+	}
 	r.setOtherCluster("")
 	if a.incarnation == "" || r.incarnation == "" {
 		return
@@ -74,12 +76,17 @@ func (r *runner) endClaimTrouble() {
 	}
 }
 
-// holderOf returns the cluster that holds the region, or unknown.
 func holderOf(a answer) string {
 	if a.problem.Holder == "" {
 		return "unknown"
 	}
 	return a.problem.Holder
+}
+
+func (r *runner) troubled() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.trouble.err != nil
 }
 
 func claimRefused(a answer) error {

@@ -103,6 +103,21 @@ func TestClaim_PrecedesTheFirstPost(t *testing.T) {
 	})
 }
 
+func TestClaim_RenewalCountsAsSuccess(t *testing.T) {
+	withRealServer(t, func(t *testing.T, s *realServer) {
+		g := newRig(t, s)
+		g.lead()
+		g.change(g.region.upsert("a", "running"))
+		g.drain()
+		g.settle(time.Minute)
+		at := time.UnixMilli(int64(1000 * testutil.ToFloat64(g.em.metrics.success)))
+		if age := time.Since(at); age > DefaultTTL/3+time.Second {
+			t.Errorf("the last success was %v ago", age)
+		}
+		_ = g.stop()
+	})
+}
+
 func TestRun_StopsPostingToAClaimedRegion(t *testing.T) {
 	withRealServer(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)

@@ -264,7 +264,7 @@ func (c *client) close() {
 // retryAfter parses the header, in seconds or as a date. It returns 0 if it is missing, invalid or in the past, and at most maxRetryAfter.
 func retryAfter(v string, now time.Time) time.Duration {
 	var d time.Duration
-	if n, err := strconv.ParseInt(v, 10, 32); err == nil {
+	if n, err := strconv.ParseInt(v, 10, 32); err == nil || errors.Is(err, strconv.ErrRange) { // n is then the nearest int32
 		d = time.Duration(n) * time.Second
 	} else if at, err := http.ParseTime(v); err == nil {
 		d = at.Sub(now)

@@ -167,7 +167,7 @@ func TestTLS_ChangedCAFileIsUsed(t *testing.T) {
 func TestRetryAfter_ParsesSecondsAndDates(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for v, want := range map[string]time.Duration{
-		"": 0, "7": 7 * time.Second, "-3": 0, "soon": 0, "999999": maxRetryAfter,
+		"": 0, "7": 7 * time.Second, "-3": 0, "soon": 0, "999999": maxRetryAfter, "99999999999": maxRetryAfter, "-99999999999": 0,
 		now.Add(time.Minute).Format(http.TimeFormat): time.Minute, now.Add(-time.Minute).Format(http.TimeFormat): 0,
 	} {
 		if got := retryAfter(v, now); got != want {

@@ -33,6 +33,9 @@ func fold(t *testing.T, flowID, printed string) *flow.State {
 		}
 		state.Apply(m)
 	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return state
 }
 
@@ -60,7 +63,7 @@ func TestReplay_DryRunFoldsToTheRecordedFinalState(t *testing.T) {
 	}
 }
 
-// TestReplay_DryRunPrintsOnlyMessages runs the real program: every line on stdout must be a message.
+// TestReplay_DryRunPrintsOnlyMessages runs the real program: every line that it prints must be a message.
 func TestReplay_DryRunPrintsOnlyMessages(t *testing.T) {
 	p := spawn(t, []string{"LOG_LEVEL=error", "NAMESPACE_FILTER="}, adapterBinary, "replay", "--dry-run", "--speed", "max", "x="+recordings+"scenarios.jsonl")
 	p.wait(t)

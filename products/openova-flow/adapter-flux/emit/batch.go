@@ -32,8 +32,7 @@ var arrayNames = map[flow.Type]string{
 	flow.TypeDeleteRels: "pairs", flow.TypeDeleteNodes: "ids", flow.TypeUpsertNodes: "nodes", flow.TypeUpsertRels: "relationships",
 }
 
-// messageOrder is the order of the messages of a wave: deletions first, and relationships last, since the deletion of a node removes its
-// relationships.
+// messageOrder is the order of the messages of a wave. Relationships are upserted after the deletions of nodes, which remove relationships.
 var messageOrder = [...]flow.Type{flow.TypeDeleteRels, flow.TypeDeleteNodes, flow.TypeUpsertNodes, flow.TypeUpsertRels}
 
 func (c change) typ() flow.Type {
@@ -71,7 +70,7 @@ type limits struct {
 	single         bool // one element in each message
 }
 
-// Encode returns the messages that an idle Emitter without limits posts for these changes, one on each line.
+// Encode returns messages with the same result as the changes in their order, one on each line.
 func Encode(changes []mapping.Change) []byte {
 	all := make([]change, len(changes))
 	for i, c := range changes {
@@ -127,7 +126,7 @@ func (b *batch) encode() {
 
 var elementName = regexp.MustCompile(`^(nodes|relationships|ids|pairs)\[(\d+)\]`)
 
-// named returns the change that an answer names by line and field, if it names one. The line must be one of the batch.
+// named returns the change that p names, if it names one. p.Line must be a line of the batch.
 func (b *batch) named(p problem) (c change, ok bool) {
 	l := b.lines[p.Line-1]
 	if len(l.changes) == 1 {
@@ -152,8 +151,7 @@ func newWave() *wave {
 	return &wave{byType: map[flow.Type][]change{}, upserted: map[key]struct{}{}, ends: map[string]struct{}{}}
 }
 
-// takes reports whether c fits in the wave. After the upsert of an element, no other change of it fits, and after the upsert of a relationship, no deletion
-// of its nodes.
+// takes reports whether c fits in the wave.
 func (w *wave) takes(c change) bool {
 	if _, ok := w.upserted[c.key]; ok {
 		return false

@@ -45,13 +45,12 @@ type Config struct {
 	Region string
 	Source Source
 
-	// ClusterUID is the identity of the cluster that claims the region. The claim precedes the first POST and is renewed while changes are
-	// delivered. While another cluster has the region, nothing is posted. If the server does not support claims, the UID in the region's
-	// node is compared instead. Empty: neither.
+	// ClusterUID is the identity of the cluster that claims the region. The claim precedes the first POST. While another cluster has the
+	// region, nothing is posted. If the server does not support claims, the UID in the region's node is compared instead. Empty: neither.
 	ClusterUID string
 
-	// TTL is the time after which a claim expires without a renewal; 0: DefaultTTL. The claim is renewed after a third of
-	// this time.
+	// TTL is the time after which a claim expires without a renewal; 0: DefaultTTL. Each POST renews the claim. Without POSTs, it is renewed
+	// after a third of this time, unless the server does not accept changes or SetBlind(true) was called.
 	TTL time.Duration
 
 	// Seed, if set, is called once, from the goroutine of Run, with the server's nodes of this region before the first POST: as soon as the
@@ -63,11 +62,11 @@ type Config struct {
 
 	Interval    time.Duration // minimum time between two POSTs under load, down to a tenth of it otherwise; 0: DefaultInterval
 	PostTimeout time.Duration // 0: DefaultPostTimeout
-	Backlog     int           // number of waiting changes above which they are collapsed; 0: DefaultBacklog
+	Backlog     int           // number of waiting changes above which they are collapsed, besides those left by the last collapse; 0: DefaultBacklog
 	MaxMessage  int           // bytes; 0: DefaultMaxMessage
 	MaxBatch    int           // bytes; 0: DefaultMaxBatch
 
-	Name       string                // the emitter's name in Flow-Emitter; empty: "flux-" and the region
+	Name       string                // the emitter's name in Flow-Emitter; empty: "flux-" and the region, escaped as in a URL path
 	Version    string                // the program's version, for User-Agent
 	Logger     *slog.Logger          // nil: no log
 	Registerer prometheus.Registerer // nil: metrics are not registered
@@ -77,7 +76,7 @@ type Config struct {
 	Answered func(sent time.Time, head *http.Response)
 }
 
-// Validate returns all errors in c, with the names of its fields.
+// Validate returns an error that names every invalid field of c, or nil.
 func (c Config) Validate() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -99,7 +98,7 @@ func (c Config) Validate() error {
 		wrong("Source must be set")
 	}
 	if name := c.withDefaults().Name; len(name) > 128 || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == ';' }) {
-		wrong("Name %q must be at most 128 visible ASCII characters without a semicolon; the default is flux- and the region", name)
+		wrong("Name %q must be at most 128 visible ASCII characters without a semicolon; the default is flux- and the escaped region", name)
 	}
 	if c.Interval < 0 || c.PostTimeout < 0 || c.Backlog < 0 || c.MaxMessage < 0 || c.MaxBatch < 0 {
 		wrong("Interval, PostTimeout, Backlog, MaxMessage and MaxBatch must not be negative")

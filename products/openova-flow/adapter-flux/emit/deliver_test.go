@@ -260,7 +260,7 @@ func TestDeliver_UnconfirmedTransitionsSurviveARestartOfTheServer(t *testing.T) 
 		g.lead()
 		g.change(g.region.upsert("a", "running"), g.region.upsert("b", "succeeded"))
 		g.drain()
-		b.restart() // and the next POST gets 412
+		b.restart() // so the next POST gets 412
 		g.change(g.region.upsert("a", "failed"))
 		g.change(g.region.upsert("a", "running"))
 		g.drain()

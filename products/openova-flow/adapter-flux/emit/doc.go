@@ -3,7 +3,7 @@
 //
 // An Emitter gets every change of the region, in order, by Put, which never waits for the network. While it leads, after Loaded, it keeps
 // changes until the server has confirmed them by answering their POST with 200. Their order on the server has the same result as the order
-// of Put. If more than Config.Backlog changes wait, they are collapsed to the newest change of each node and relationship; if an object is
+// of Put. If too many changes wait, they are collapsed to the newest change of each node and relationship; if an object is
 // followed by another one of the same name, its last change and its deletion are kept too. So memory is bounded by the size of the region
 // plus the backlog.
 //

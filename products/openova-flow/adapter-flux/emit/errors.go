@@ -36,7 +36,7 @@ func (e *fileError) Error() string {
 
 func (e *fileError) Unwrap() error { return e.err }
 
-// unanswered returns an error that says why a request got no answer and, where that is known, what to change.
+// unanswered returns an error that says why a request got no usable answer and, where that is known, what to change.
 func unanswered(err error) error {
 	var (
 		file      *fileError
@@ -58,7 +58,7 @@ func unanswered(err error) error {
 		return fmt.Errorf("TLS: the flow server's certificate is for another host; use a host name of the certificate, or issue one for this name: %w", err)
 	case errors.As(err, &record):
 		return fmt.Errorf("TLS: the flow server does not speak TLS on this port; use http:// in FLOW_SERVER_URL, or its TLS port: %w", err)
-	case errors.As(err, &invalid), errors.As(err, &op) && op.Op == "remote error": // crypto/tls has no type for an alert
+	case errors.As(err, &invalid), errors.As(err, &op) && op.Op == "remote error": // an alert of the server; its type in crypto/tls is not exported
 		return fmt.Errorf("TLS: the connection to the flow server was refused: %w", err)
 	case errors.As(err, &dns):
 		return fmt.Errorf("DNS: the flow server's host name %q cannot be resolved; check FLOW_SERVER_URL and the cluster's DNS: %w", dns.Name, err)

@@ -67,8 +67,8 @@ func growth(f func()) int64 {
 	return int64(<-most) - int64(live)
 }
 
-// TestMeasure_ClientHeapIsBoundByTheRegion gets snapshots from servers that send far more than the region, and from hostile ones.
-func TestMeasure_ClientHeapIsBoundByTheRegion(t *testing.T) {
+// TestMeasure_ClientHeapIsBoundedByTheRegion gets snapshots from servers that send far more than the region, and from hostile ones.
+func TestMeasure_ClientHeapIsBoundedByTheRegion(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		write func(io.Writer)
@@ -113,8 +113,8 @@ func TestMeasure_ClientHeapIsBoundByTheRegion(t *testing.T) {
 	}
 }
 
-// TestMeasure_ReadPartHeapIsBoundByItsLimit reads a snapshot in which the region itself is larger than its limit.
-func TestMeasure_ReadPartHeapIsBoundByItsLimit(t *testing.T) {
+// TestMeasure_ReadPartHeapIsBoundedByItsLimit reads a snapshot in which the region itself is larger than its limit.
+func TestMeasure_ReadPartHeapIsBoundedByItsLimit(t *testing.T) {
 	r, w := io.Pipe()
 	go func() {
 		fmt.Fprint(w, head, `{"id":"r1/x","flowId":"F","label":"x","status":"x","region":"r1"}`)
@@ -128,8 +128,8 @@ func TestMeasure_ReadPartHeapIsBoundByItsLimit(t *testing.T) {
 	r.Close()
 }
 
-// TestMeasure_ClientHeapIsBoundForEveryAnswer has servers answer all requests with endless bodies or heads.
-func TestMeasure_ClientHeapIsBoundForEveryAnswer(t *testing.T) {
+// TestMeasure_ClientHeapIsBoundedForEveryAnswer has servers answer all requests with endless bodies or heads.
+func TestMeasure_ClientHeapIsBoundedForEveryAnswer(t *testing.T) {
 	for name, answer := range map[string]func(w http.ResponseWriter){
 		"200": func(w http.ResponseWriter) { fmt.Fprint(w, `{"detail":"`); endless(w, "a") },
 		"404": func(w http.ResponseWriter) { w.WriteHeader(404); endless(w, "a") },

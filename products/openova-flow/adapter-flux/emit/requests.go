@@ -18,7 +18,6 @@ const (
 	lastHold  = 5 * time.Minute
 )
 
-// seed calls Config.Seed with the server's nodes of the region.
 func (r *runner) seed() {
 	own, _, ok := r.snapshot("")
 	if !ok {
@@ -52,7 +51,7 @@ func (r *runner) snapshot(etag string) (own part, a answer, ok bool) {
 	return part{}, a, false
 }
 
-// otherClusterIn returns the UID of another cluster in the region's node, empty if there is none.
+// otherClusterIn returns the UID in the region's node if that is another cluster's. It is empty if this cluster's is not known.
 func (r *runner) otherClusterIn(own []flow.Node) string {
 	uid := clusterUID(r.cfg.Region, own)
 	if r.cfg.ClusterUID == "" || uid == r.cfg.ClusterUID {
@@ -61,7 +60,7 @@ func (r *runner) otherClusterIn(own []flow.Node) string {
 	return uid
 }
 
-// compare gets the server's state of the region, and puts the differences from the Source into the outbox.
+// compare gets the server's state of the region. It puts the differences from the Source into the outbox, unless another cluster has the region.
 func (r *runner) compare() {
 	etag := ""
 	if !r.with(func(o *outbox) {
@@ -103,7 +102,7 @@ func (r *runner) compare() {
 		r.log.Info("compared with the flow server", "cause", r.cause, "differences", differs)
 	}
 	r.cause = "periodic"
-	// While POSTs are rejected, a successful GET does not end the trouble.
+	// A successful GET does not end the trouble of POSTs that the server rejects.
 	if r.superseded+r.lost == 0 || pending == 0 {
 		r.succeeded()
 	}
@@ -251,7 +250,7 @@ func (r *runner) confirmed(b *batch, a answer) {
 	}
 }
 
-// drop removes the element that the answer names until it changes. If the answer names only a message, the next batch has one
+// drop sets the change that the answer names aside until its element changes. If the answer names only a message, the next batch has one
 // element in each message, so that the answer will name it.
 func (r *runner) drop(b *batch, a answer) {
 	c, ok := b.named(a.problem)

@@ -24,7 +24,7 @@ func TestCompare_StartSendsOnlyTheDifference(t *testing.T) {
 		first.direct(t, http.MethodPost, "/events", `{"type":"upsert-nodes","nodes":[{"id":"r2/a","flowId":"F","label":"a","status":"failed","region":"r2"},{"id":"r2","flowId":"F","label":"r2","status":"failed","region":"r2"}]}
 {"type":"upsert-rels","relationships":[{"fromId":"r2/a","toId":"r2","type":"contains"},{"fromId":"r1/a","toId":"r2/a","type":"triggers"}]}`)
 
-		// Without a running emitter, c was deleted, though b still names it, and b changed.
+		// While no emitter runs, c is deleted, though b still names it, b changes, and d is created.
 		second := newRig(t, b)
 		r.fold(r.deletion("c"), r.dependency("c", "b"), r.upsert("b", "succeeded"), r.upsert("d", "pending"))
 		second.region = r
@@ -101,7 +101,7 @@ func TestCheck_IdleClusterFindsADeletedFlowWithinTenSeconds(t *testing.T) {
 	}
 }
 
-func TestCheck_IdleClusterSendsOneCheapRequest(t *testing.T) {
+func TestCheck_IdleClusterSendsOneCheapRequestInTenSeconds(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()

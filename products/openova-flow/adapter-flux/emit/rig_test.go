@@ -17,7 +17,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// region has the nodes of a cluster, like the mapping. It is a Source.
+// region has the nodes and relationships of a region, like the mapping. It is a Source.
 type region struct {
 	key   string
 	mu    sync.Mutex

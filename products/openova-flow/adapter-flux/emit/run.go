@@ -83,12 +83,14 @@ type runner struct {
 	notBefore time.Time // time of the next request
 	byServer  bool      // the server has set notBefore (Retry-After)
 	attempt   int       // consecutive failed requests
-	lost      int       // consecutive POSTs rejected for another incarnation
-	unleased  int       // consecutive POSTs rejected for their lease
-	refusals  int       // consecutive claims rejected for another cluster
 	lim       limits
 
-	superseded int // consecutive POSTs rejected for a newer emitter
+	// Since the last confirmed POST.
+	lost       int // POSTs rejected for another incarnation
+	unleased   int // POSTs rejected for their lease
+	superseded int // POSTs rejected for a newer emitter
+
+	refusals int // claims rejected for another cluster since the last accepted one
 }
 
 // begin starts a term, or a time without leadership.
@@ -166,7 +168,7 @@ func (r *runner) send(now time.Time) time.Duration {
 }
 
 // pauseAfter returns the time from one POST to the next: the interval after a POST with 100 or more changes, a tenth of it after 10 or fewer. So up to a
-// few hundred changes a second arrive without delay, and under load each POST has the changes of a whole interval.
+// few hundred changes a second arrive with little delay, and under load each POST has the changes of a whole interval.
 func pauseAfter(changes int, interval time.Duration) time.Duration {
 	return interval * time.Duration(min(max(changes, 10), 100)) / 100
 }
@@ -184,7 +186,7 @@ func (r *runner) mayFlush() bool {
 	return r.Emitter.term != nil && r.loaded && r.otherCluster == "" && (!r.box.compared || r.box.pending() > 0)
 }
 
-// sleep waits for d, a wake-up, or the end of ctx or net, whichever comes first.
+// sleep waits for d, a wake-up, or the end of r.net or of ctx, whichever comes first. If ctx has ended already, it is ignored.
 func (r *runner) sleep(ctx context.Context, d time.Duration) {
 	if d <= 0 {
 		return
@@ -203,7 +205,7 @@ func (r *runner) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// beginFlush ends all waiting except a Retry-After of the server.
+// beginFlush ends the wait for the interval and the backoff, but not a Retry-After of the server.
 func (r *runner) beginFlush() {
 	r.ending, r.attempt = true, 0
 	if !r.byServer {

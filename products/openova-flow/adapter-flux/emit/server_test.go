@@ -27,7 +27,7 @@ type backend interface {
 	restart() // loses everything
 }
 
-// backends are the servers of every scenario: a fakeServer and the real one.
+// backends has a constructor for each kind of server.
 var backends = map[string]func(limit serverLimits) backend{
 	"fake server": func(l serverLimits) backend { f := &fakeServer{limits: l}; f.restart(); return f },
 	"real server": func(l serverLimits) backend { r := &realServer{limits: l}; r.restart(); return r },
@@ -312,7 +312,7 @@ func (w *wire) checkCount() int {
 	return w.checks
 }
 
-// applied returns the POSTs that the server answered 200.
+// applied returns the POSTs that were answered with 200, also by a fault.
 func (w *wire) applied() []posted {
 	var out []posted
 	for _, p := range w.allPosts() {

@@ -223,7 +223,7 @@ func (pl *pipeline) stop() {
 	pl.sending.stop()
 }
 
-// drained waits until the server has confirmed all changes. A change that it rejected for good is an error.
+// drained waits until all events are mapped and, except in a dry run, the server has confirmed all changes. A change that it rejected for good is an error.
 func (pl *pipeline) drained(ctx context.Context) error {
 	if err := pl.pump.Queue.Flush(ctx); err != nil {
 		return fmt.Errorf("stopped before every event was mapped: %w", err)
@@ -240,13 +240,12 @@ func (pl *pipeline) drained(ctx context.Context) error {
 	return nil
 }
 
-// printer prints the messages that an Emitter would send, one on each line.
+// printer is a watch.Sink that prints changes as messages, one on each line.
 type printer struct {
 	out    io.Writer
 	failed func(error)
 }
 
-// Put implements watch.Sink.
 func (p *printer) Put(changes []mapping.Change) {
 	for line := range strings.Lines(string(emit.Encode(changes))) {
 		if _, err := io.WriteString(p.out, terminal.JSON(line)); err != nil {

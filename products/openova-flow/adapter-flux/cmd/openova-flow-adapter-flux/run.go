@@ -80,7 +80,7 @@ type adapter struct {
 	missing  func([]string) // called with the result of describeGaps after each change of watch.Info
 }
 
-// sink passes changes to the emitter, which does not exist before the cluster is identified.
+// sink passes changes to the emitter, which is created after the pump.
 type sink struct{ emitter *emit.Emitter }
 
 func (s *sink) Put(changes []mapping.Change) { s.emitter.Put(changes) }

@@ -13,7 +13,7 @@ import (
 
 var update = flag.Bool("update", false, "update the tables of the documentation")
 
-// good returns an environment in which every setting is valid except that there is no kubeconfig, and sets the named variable in it.
+// good returns an environment of valid settings, though the kubeconfig does not exist, and with the variable name, if given, set to value.
 func good(name, value string) map[string]string {
 	env := map[string]string{"FLOW_SERVER_URL": "http://127.0.0.1:1", "FLOW_ID": "F", "HEALTH_LISTEN_ADDR": "127.0.0.1:0", "KUBECONFIG": "/nowhere/kubeconfig"}
 	if name != "" {

@@ -66,6 +66,19 @@ func TestParseLinks_RejectsInvalidTemplates(t *testing.T) {
 	}
 }
 
+func TestRevision_IsFindsTagOfDigits(t *testing.T) {
+	r := revision.Revision{Source: revision.Source{Kind: "OCIRepository"}, Revision: "20260131@sha256:" + strings.Repeat("ab", 32)}
+	for text, want := range map[string]bool{"20260131": true, "20260130": false, "2026013": false, "sha256:ababababab": true} {
+		if name, err := revision.ParseName(text); err != nil || r.Is(name) != want {
+			t.Errorf("%s: Is is %v, %v; want %v", text, r.Is(name), err, want)
+		}
+	}
+	r.Source = revision.Source{Kind: "GitRepository", Ref: "branch 20260131"}
+	if name, err := revision.ParseName("20260131"); err != nil || r.Is(name) {
+		t.Errorf("the name of a branch is accepted as a commit of it: %v", err)
+	}
+}
+
 func TestParseName(t *testing.T) {
 	const commit = "0123456789abcdef0123456789abcdef01234567"
 	sha512 := strings.Repeat("0123456789abcdef", 8)
@@ -78,6 +91,7 @@ func TestParseName(t *testing.T) {
 		"sha256:" + commit:            {Digest: commit},
 		"1.2.3@sha256:" + commit:      {Ref: "1.2.3", Digest: commit},
 		"sha512:" + sha512:            {Digest: sha512},
+		"a/@b/c@sha1:" + commit:       {Ref: "a/@b/c", Digest: commit},
 		"v1.2.3":                      {Ref: "v1.2.3"},
 		"012345":                      {Ref: "012345"},
 	} {

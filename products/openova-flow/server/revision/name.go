@@ -18,6 +18,7 @@ const minDigest = 7
 var (
 	digestSyntax = regexp.MustCompile(`^[0-9a-f]{7,128}$`)
 	refSyntax    = regexp.MustCompile(`^[^\s@:-][^\s@:]*$`)
+	branchSyntax = regexp.MustCompile(`^[^\s:-][^\s:]*$`) // also with an @
 )
 
 // ParseName reads what a person asks for: a commit or at least 7 digits of it, branch@sha1:commit, an OCI digest or tag, or a chart version. Another
@@ -28,7 +29,7 @@ func ParseName(text string) (Name, error) {
 	case len(text) > 512,
 		n.Digest == "" && !refSyntax.MatchString(n.Ref),
 		n.Digest != "" && !IsDigest(n.Digest),
-		n.Digest != "" && n.Ref != "" && !refSyntax.MatchString(n.Ref):
+		n.Digest != "" && n.Ref != "" && !branchSyntax.MatchString(n.Ref):
 		return Name{}, fmt.Errorf("invalid revision %.200q; allowed: a commit (at least %d digits of it), branch@sha1:commit, an OCI digest or tag, a chart version", text, minDigest)
 	}
 	return n, nil
@@ -55,12 +56,14 @@ func ReadName(text string) Name {
 // IsDigest reports whether a text is a commit or a digest, or at least minDigest digits of one, in lower case.
 func IsDigest(text string) bool { return digestSyntax.MatchString(text) }
 
-// Is reports whether got is the revision that want asks for. If want has no digest, the refs are compared, but only if byRef is true: a branch has the same
-// name at every commit.
+// Is reports whether got is the revision that want asks for. A ref alone identifies a revision only if byRef is true: a branch has the same name at every
+// commit.
 func (want Name) Is(got Name, byRef bool) bool {
 	switch {
 	case want.Digest == "":
 		return byRef && want.Ref == got.Ref
+	case byRef && want.Ref == "" && want.Digest == got.Ref: // a tag of digits, such as 20260131, is read as a digest
+		return true
 	case want.Ref != "" && got.Ref != "" && want.Ref != got.Ref:
 		return false
 	}

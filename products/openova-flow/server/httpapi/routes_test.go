@@ -77,7 +77,7 @@ func TestRoutes_PathsAreTakenLiterally(t *testing.T) {
 			}
 		}
 		if a := e.exchange("DELETE", base+"/v1/flows/F/regions/%2E%2E"); a.status != 204 {
-			t.Errorf("a region may have any name: %d %s", a.status, a.body)
+			t.Errorf("DELETE of the region .. : %d %s, want 204", a.status, a.body)
 		}
 		isProblem(t, e.exchange("CONNECT", base+"/v1/flows/F/snapshot"), 405)
 		want := map[string]int{"": 405, "/base": 404}[base]

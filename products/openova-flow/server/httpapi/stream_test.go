@@ -198,7 +198,7 @@ func testStreamsEndOnShutdown(t *testing.T, mode string) {
 	sub.ended()
 }
 
-// sink is a ResponseWriter that remembers when it was written to.
+// sink is a ResponseWriter that keeps what was written, and when.
 type sink struct {
 	mu     sync.Mutex
 	header http.Header
@@ -302,7 +302,7 @@ func TestIdle_FlowsAreKeptByTheirEmitters(t *testing.T) {
 	})
 }
 
-// TestStream_StuckSubscriberIsDisconnected has a client read nothing for longer than the write timeout.
+// TestStream_StuckSubscriberIsDisconnected has a client stop reading for longer than the write timeout.
 func TestStream_StuckSubscriberIsDisconnected(t *testing.T) {
 	onBothWriters(t, testStuckSubscriberIsDisconnected)
 }

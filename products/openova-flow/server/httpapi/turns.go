@@ -31,7 +31,7 @@ func newTurns() *turns {
 	return &turns{all: make(chan struct{}, maxTurns), callers: make(map[string]*callerTurns)}
 }
 
-// take waits for a turn of a caller, which must be returned with release. ok is false if done is closed first.
+// take waits for a turn of a caller, which must be returned with release. If done is closed while it waits, ok is false.
 func (t *turns) take(done <-chan struct{}, caller string) (release func(), ok bool) {
 	own := t.enter(caller)
 	select {

@@ -41,7 +41,7 @@ func TestStream_UploadOfASubscriberIsNotRead(t *testing.T) {
 		}
 		if mode == httpapi.StreamAuto {
 			for range uploaders {
-				<-sent // so the connection was reset
+				<-sent
 			}
 			until(t, "only the subscriber to be left", func() bool { return e.hub.Stats.Subscribers.Load() == 1 })
 		}

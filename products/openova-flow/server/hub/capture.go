@@ -10,7 +10,7 @@ import (
 type capture struct {
 	flows  map[string]string // incarnation by id
 	heads  map[*topic]int64
-	events []event // messages that follow the reader's cursor, where a flow's ring has them all, else snapshots
+	events []event // of each flow, the messages after the reader's cursor if the ring has all of them, else a snapshot; then the later changes
 	end    int64   // the position in the journal
 }
 
@@ -36,7 +36,7 @@ func (s *selection) begin(r *Reader) Delivery {
 	for _, seq := range c.heads {
 		last = max(last, seq)
 	}
-	slices.SortStableFunc(c.events, func(a, b event) int { // snapshots first: an id to resume from may only follow all of them
+	slices.SortStableFunc(c.events, func(a, b event) int { // snapshots first: a client may only resume from an id if it has all of them
 		return cmp.Or(cmp.Compare(b.kind, a.kind), cmp.Compare(a.seq, b.seq))
 	})
 	if !behind && last > 0 {
@@ -56,7 +56,7 @@ func (s *selection) begin(r *Reader) Delivery {
 		case newest:
 			seq = last
 		}
-		if seq <= max(r.cursor, r.clientSeq) { // the client has a greater id, from a flow that is now deleted
+		if seq <= max(r.cursor, r.clientSeq) { // the client has this id or a greater one, from a flow that is now deleted
 			seq = 0
 		}
 		out.event(seq, e)

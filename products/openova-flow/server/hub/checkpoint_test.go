@@ -174,7 +174,7 @@ func TestReplace_RestoredFlowBehavesAsTheOriginal(t *testing.T) {
 		}
 		plain, stamps := restored(new(record.SavedState)), map[string]int64{}
 		again := restored(new(record.SavedState))
-		since := again.LastSeq() // both rings have the messages after it
+		since := again.LastSeq() // the ring of again has no message before
 		for step := range 120 {
 			l.now += l.Int64N(60_000)
 			if l.IntN(10) == 0 {

@@ -24,7 +24,7 @@ type Config struct {
 	MaxSubscribers   int           // streams
 	MaxEmitters      int           // emitters that a flow remembers for each set of regions that callers are bound to
 	MaxRegions       int           // claimed regions of a flow
-	IdleTimeout      time.Duration // a flow without a message or a renewal for this long is dropped, unless it has a fresh claim
+	IdleTimeout      time.Duration // a flow without activity for this long is dropped, unless it has a fresh claim
 
 	Now func() time.Time // the clock
 	Log Log              // orders the changes of several hubs; nil: this hub orders its own

@@ -21,7 +21,7 @@ import (
 type Hub struct {
 	cfg        Config
 	order      sync.Mutex   // held while a change gets its sequence numbers and is applied; locked before all other locks
-	last       atomic.Int64 // the greatest sequence number assigned; written with order held
+	last       atomic.Int64 // LastSeq; written with order held
 	restored   atomic.Int64 // the greatest sequence number of the restored flows; greater than last until the log's entries up to it are applied
 	changes    atomic.Int64
 	topics     sync.Map   // flow id → *topic

@@ -48,7 +48,7 @@ func watchRegions(t *testing.T, h *hub.Hub, s ...hub.Selection) *regionWatcher {
 	return v
 }
 
-// frames takes all frames and leaves v.waiter waiting for more. It returns the event names, and the content of the regions frames of flow F.
+// frames takes all frames and, unless the flow was deleted, leaves v.waiter waiting for more. It returns the event names, and the content of the regions frames of flow F.
 func (v *regionWatcher) frames() (events []string, regions []claims.Regions) {
 	v.t.Helper()
 	for {
@@ -78,8 +78,8 @@ func (v *regionWatcher) frames() (events []string, regions []claims.Regions) {
 	}
 }
 
-// summary describes the regions frame since the last call: for each region its state, its cluster, the ages of its state and of its last renewal
-// as age/age, and a refused cluster with the age of its refusal, all ages in seconds. More than one frame is an error.
+// summary describes the regions frame since the last call: for fsn1 and hel1 the state, the cluster, the ages of the state and of the last renewal
+// as age/age, and a refused cluster with the age of its refusal, all ages in seconds. Without a frame it returns "nothing"; more than one is an error.
 func (v *regionWatcher) summary() string {
 	v.t.Helper()
 	_, all := v.frames()

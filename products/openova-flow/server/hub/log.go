@@ -94,7 +94,7 @@ func (h *Hub) ingestByLog(p record.Post) (record.Receipt, error) {
 		c.ID = repeatID(p.FlowID, r.Incarnation, p.IfIncarnation, p.Stamp, p.Digest)
 	}
 	out, err := h.cfg.Log.Append(c)
-	if errors.Is(err, ErrRepeated) { // precheck finds its result, unless the flow was created or deleted since: then it is a new request
+	if errors.Is(err, ErrRepeated) { // if precheck finds neither its receipt nor an error, the first one has left no effect: this one is new
 		if r, done, err = h.precheck(p); done || err != nil {
 			return r, err
 		}
@@ -119,8 +119,7 @@ func (h *Hub) Known(flowID string) (known bool) {
 	return known
 }
 
-// CatchUp returns once this hub has applied the change with a sequence number that a client has from another hub of the Log. It fails with an
-// *UnavailableError. Without a Log it does nothing.
+// CatchUp calls Log.Sync if seq, which a client may have from another hub of the Log, is above LastSeq. Without a Log it does nothing.
 func (h *Hub) CatchUp(seq int64) error {
 	if h.cfg.Log == nil || seq <= h.last.Load() {
 		return nil

@@ -45,7 +45,7 @@ type selections struct {
 	byKey map[string]*selection
 }
 
-// selection is a Selection with its readers. Each of its flows publishes all changes once follow has returned.
+// selection is a Selection with its readers. Each of its flows publishes all changes once topic.follow has returned.
 type selection struct {
 	Selection
 	hub     *Hub
@@ -56,9 +56,9 @@ type selection struct {
 
 	// Positions in the journal, written with its lock held.
 	end                atomic.Int64 // position after the last event of one of the flows
-	quietFrom, quietTo int64        // no event from quietFrom to before quietTo is of these flows
+	quietFrom, quietTo int64        // a reader at or after quietFrom needs no event before quietTo
 
-	latest atomic.Pointer[weak.Pointer[Delivery]] // for the next reader at the same position
+	latest atomic.Pointer[weak.Pointer[Delivery]] // the last delivery, for the next reader at the same position
 }
 
 // enter returns the selection and counts one more reader.

@@ -11,16 +11,16 @@
 //     not-observed and old-revision.
 //   - A node is routine, and so ready, when its segment waits, and all of its `readyWhile`, at least one, exist and are satisfied.
 //     Nodes that have each other in `readyWhile` are not.
-//   - The needs of a node are the nodes that it waits for: `needs`; without a judgement, those in waitingFor if the node waits, else the
-//     origins of the incoming relationships that block it. Relationships across flows, `contains`, `triggers`, those from auxiliary nodes, and
-//     those to a container or to a node that has succeeded block nothing.
+//   - The needs of a node are the nodes that it waits for: `needs`; without a judgement, those in waitingFor if the node waits and lists some,
+//     else the origins of the incoming relationships that block it. Relationships across flows, `contains`, `triggers`, those from auxiliary
+//     nodes, and those to a node that has succeeded or that contains a node of its own region block nothing.
 //   - A waiting node with a need that does not exist is broken (class dependency-missing) after more than grace, one minute.
 //   - A node waits when its state is waiting and it has needs, or when it has no judgement, has not started and one of its needs is not
 //     satisfied.
 //   - A cycle is a strongly connected set of waiting nodes over their unsatisfied needs; a node that needs itself is one. Cycles within a
-//     region are found first: a node is on a cycle of its region, else on one across regions. A node is blocked only by the members of a cycle
-//     across regions that are in other regions.
-//   - Waiting nodes of one region that miss the same need are one problem, like the members of a cycle. Its root is the least of them.
+//     region are found first: a node is on a cycle of its region, else on one across regions. Of a cycle across regions, only the members in
+//     other regions block a node.
+//   - Nodes of one region that miss the same need are one problem, like the members of a cycle. Its root is the least of them.
 //   - A node is open when it may still change by itself. With gate `wait`, a root is open unless it waits or misses a need; a node that
 //     neither waits for needs nor is broken is open, whatever its roots; another node is open if one of its roots is. Within grace, a node is
 //     open that waits for a need that does not exist, or whose needs are all satisfied.

@@ -77,7 +77,7 @@ type Judgement struct {
 const (
 	// maxSegments limits the `then` of a judgement.
 	maxSegments = 16
-	// maxRefs limits the texts that are read from a list, such as needs. An adapter lists no more.
+	// maxRefs limits the elements that are read of a list of texts, such as needs. An adapter lists no more.
 	maxRefs = 256
 	// deletionLimit is the time, in milliseconds, after which the deletion of a node without a judgement is a problem.
 	deletionLimit = 5 * 60 * 1000

@@ -32,7 +32,7 @@ func large(n int) *flow.Message {
 		}
 		var list []string
 		for k := range 5 {
-			list = append(list, fmt.Sprint("r1/n", r.IntN(max(i, 1+k%2*n))))
+			list = append(list, fmt.Sprint("r1/n", r.IntN(max(i, k%2*n))))
 		}
 		nodes = append(nodes, judgedNode(fmt.Sprint("r1/n", i), `{"state":"waiting","since":1,"gate":"wait","needs":[`+needs(list...)+`]}`))
 	}

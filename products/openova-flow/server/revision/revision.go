@@ -46,7 +46,7 @@ const (
 	slack = 2000
 )
 
-// Tracker follows one flow. Its zero value is not usable; use NewTracker. It is not safe for concurrent use.
+// Tracker follows one flow. Its zero value is not usable; use NewTracker or Resume. It may be read by several goroutines while none changes it.
 type Tracker struct {
 	sources  map[string]*source
 	kusts    map[string]*kustomization
@@ -121,7 +121,7 @@ type part struct {
 type Change struct {
 	ID        string `json:"id"`
 	At        int64  `json:"at"`
-	StartedAt int64  `json:"startedAt,omitempty"` // of the run that followed; 0: none has begun
+	StartedAt int64  `json:"startedAt,omitempty"` // of its run; 0: none has begun
 }
 
 // NewTracker returns a tracker of a flow that has no nodes yet.

@@ -19,7 +19,7 @@ type request struct {
 	odd        *oddShape
 }
 
-// The flows. Credentials are for flows that match ownPatterns, unless stated otherwise.
+// The flows. Most credentials are for those that match ownPatterns.
 const (
 	ownFlow     = "team-a7"
 	foreignFlow = "vault-q9"

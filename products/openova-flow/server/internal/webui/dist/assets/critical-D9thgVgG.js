@@ -1,0 +1,1 @@
+export{t as criticalPath}from"./critical-C8-3JVgR.js";

@@ -1,1 +1,0 @@
-export{t as criticalPath}from"./critical-DVeh8GZS.js";

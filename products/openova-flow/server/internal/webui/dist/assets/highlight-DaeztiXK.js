@@ -1,1 +1,0 @@
-import{a as e,i as t,o as n}from"./diagnosis-BQ4-sVUv.js";import{t as r}from"./critical-DVeh8GZS.js";function i(i,a,o){return{blockedBy:t(i,a,o),blocks:e(i,a),critical:r(i,o,[a,...n(i,a)]).ids}}export{i as highlightOf};

@@ -151,6 +151,8 @@ func (t *Tracker) putRelease(n *flow.Node, f *Facts, arrival int64) {
 		}
 	case first && r.startedAt == 0 && !r.ready && !r.failed: // it has not run yet
 		r.newGeneration, r.changedAt = true, cmp.Or(f.ChangedSince, arrival)
+	case newRun && r.newGeneration && !r.hasRun && !observed: // it is still of the generation before
+		return
 	case newRun && r.newGeneration && !r.hasRun: // it belongs to the last change
 		r.hasRun = true
 		if r.part != nil {

@@ -27,7 +27,7 @@ func with(n flow.Node, other map[string]any) flow.Node {
 	return n
 }
 
-func TestReadFacts_IntegersOutOfRangeAreUnknown(t *testing.T) {
+func TestReadFacts_InvalidIntegersAreUnknown(t *testing.T) {
 	for value, want := range map[string]int64{"5": 5, "9007199254740991": 9007199254740991, "9007199254740992": 0, "-9007199254740992": 0, "99999999999999999999": 0, "1.5": 0, `"5"`: 0, "null": 0} {
 		if f := revision.ReadFacts(&flow.Node{Meta: flow.Object(`{"updatedAt":` + value + `}`)}); f.UpdatedAt != want {
 			t.Errorf("%s is read as %d, want %d", value, f.UpdatedAt, want)
@@ -43,7 +43,7 @@ func appliedB(t *testing.T) *harness {
 	return w
 }
 
-// TestTracker_ChangedReleases observes one release after the Kustomization has applied b; b has changed it or not.
+// TestTracker_ChangedReleases puts one release after the Kustomization has applied b, and counts the releases that b has changed.
 func TestTracker_ChangedReleases(t *testing.T) {
 	since := func(at int64) map[string]any { return map[string]any{"changedSince": at * second} }
 	for _, c := range []struct {
@@ -134,9 +134,10 @@ func TestTracker_ChangedBeforeTheAttempt(t *testing.T) {
 // A Kustomization whose source is of another kind, or a node of another kind, belongs to no revision.
 func TestTracker_IgnoresOtherKinds(t *testing.T) {
 	w := newHarness(t)
-	w.put(100, with(kustomization("r1", "apps", a, a, "succeeded", 20, 30), map[string]any{"source": map[string]any{"kind": "HelmRepository", "namespace": "flux-system", "name": "repo"}}),
-		with(release("r1", "other", 1, 1, "succeeded", 15, 18), map[string]any{"kind": "Terraform"}))
-	w.want(100)
+	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30),
+		with(kustomization("r1", "other", a, a, "succeeded", 20, 30), map[string]any{"source": map[string]any{"kind": "HelmRepository", "namespace": "flux-system", "name": "repo"}}),
+		with(release("r1", "stack", 1, 1, "succeeded", 31, 33), map[string]any{"kind": "Terraform"}))
+	w.want(100, "a r1=done 1/1 @30")
 }
 
 // The run of a change is the first one that begins after it, and at its generation.
@@ -144,6 +145,7 @@ func TestTracker_RunOfAChange(t *testing.T) {
 	for name, puts := range map[string][]flow.Node{
 		"the last run is of the generation before":    {release("r1", "web", 2, 1, "succeeded", 15, 18), release("r1", "web", 2, 1, "failed", 15, 18)},
 		"a run of the generation before still begins": {release("r1", "web", 2, 1, "running", 204, 0)},
+		"a run of the generation before begins later": {release("r1", "web", 2, 1, "succeeded", 15, 18), release("r1", "web", 2, 1, "running", 206, 0)},
 	} {
 		w := appliedB(t)
 		for i, n := range puts {
@@ -177,7 +179,7 @@ func TestTracker_ChangedWhileApplying(t *testing.T) {
 	w.want(2005, "b r1=applying 0/1 1+0/1", "a r1=done 1/1 @30")
 }
 
-// If a release's Kustomization and chart both have a new revision, the later one has changed it. If both have the same time, it is that of the Kustomization.
+// If a release's Kustomization and chart both have a new revision, the one that was first seen later has changed it; if both at once, that of the Kustomization.
 func TestTracker_KustomizationAndChart(t *testing.T) {
 	for chartAt, want := range map[int64]string{150: "GitRepository", 199: "GitRepository", 202: "OCIRepository"} {
 		w := appliedB(t)
@@ -219,7 +221,6 @@ func TestTracker_NewReleaseWaits(t *testing.T) {
 	}
 }
 
-// A revision is done only when everything that it changed is ready at its newest generation.
 func TestTracker_RollingOutUntilAllIsReady(t *testing.T) {
 	judged := func(judgement map[string]any) map[string]any { return map[string]any{"judgement": judgement} }
 	for _, c := range []struct {
@@ -244,7 +245,7 @@ func TestTracker_RollingOutUntilAllIsReady(t *testing.T) {
 	}
 }
 
-// TestTracker_Charts has a release with a chart from the source: a revision changes it when a run with the new chart begins.
+// TestTracker_Charts has a release with a chart from the source of the revisions.
 func TestTracker_Charts(t *testing.T) {
 	own := func(generation int64, status string, started, ended int64, from string, more map[string]any) flow.Node {
 		n := with(release("r1", "own", generation, generation, status, started, ended), map[string]any{"appliedBy": nil, "chart": map[string]any{"sourceRevision": from},
@@ -420,7 +421,6 @@ func TestTracker_DisputedOrigin(t *testing.T) {
 	}
 }
 
-// The number and size of past revisions are limited; a revision that a source has is always kept.
 func TestTracker_Bounds(t *testing.T) {
 	text := func(i int) string { return fmt.Sprintf("main@sha1:%040x", i) }
 	t.Run("revisions", func(t *testing.T) {
@@ -531,7 +531,7 @@ func TestResume_MemoryOfOtherNodes(t *testing.T) {
 	}
 }
 
-// If a run does not show when its attempt began, the arrival of the message counts.
+// If a run of a known Kustomization does not show when an attempt began, the arrival of the message counts.
 func TestTracker_AttemptWithoutStart(t *testing.T) {
 	for name, k := range map[string]flow.Node{
 		"the start is of the run before": kustomization("r1", "apps", b, b, "succeeded", 20, 203),
@@ -550,7 +550,7 @@ func TestTracker_AttemptWithoutStart(t *testing.T) {
 	w.want(100, "a r1=applying 0/1")
 }
 
-// A Kustomization that applies its revision again keeps the time of the first success.
+// A Kustomization that applies a revision again keeps the time of the first success.
 func TestTracker_AppliedOnce(t *testing.T) {
 	w := appliedB(t)
 	w.put(300, kustomization("r1", "apps", a, a, "succeeded", 290, 295))
@@ -586,7 +586,7 @@ func TestTracker_RetryIsNoNewChange(t *testing.T) {
 	}
 }
 
-// The URL and reference of a source count from its first report; changes of them count once it has fetched with them.
+// The URL of a source counts from its first report, a change of it once the source has fetched from there.
 func TestTracker_SourceMovesToAnotherRepository(t *testing.T) {
 	failing := with(source("r2", a, 10), map[string]any{"ready": "False"})
 	w := newHarness(t)

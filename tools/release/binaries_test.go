@@ -47,7 +47,7 @@ func TestBinaries_ProgramsOfThisSystemRun(t *testing.T) {
 	}
 }
 
-// TestBinaries_OtherSystemsHaveTheirFormats leaves out the adapter, which has no files for single systems and compiles slowly.
+// TestBinaries_OtherSystemsHaveTheirFormats leaves out the adapter, which has no OS-specific files and compiles slowly.
 func TestBinaries_OtherSystemsHaveTheirFormats(t *testing.T) {
 	folder := t.TempDir()
 	s := state{root: "../..", version: testVersion, created: time.Unix(1700000000, 0).UTC()}
@@ -119,7 +119,7 @@ func untar(t *testing.T, archive string) fs.FS {
 }
 
 func TestRun_RejectsInvalidVersions(t *testing.T) {
-	for _, version := range []string{"", "v1.0.0", "1.0 0", "-1", "1.0.0+meta", `1"`} {
+	for _, version := range []string{"", "v1.0.0", "1.0 0", "-1", "1.0.0+meta", `1"`, strings.Repeat("1", 129)} {
 		for _, args := range [][]string{{"binaries", "--out", t.TempDir()}, {"images", "--out", t.TempDir()}, {"check", "--root", "../.."}} {
 			if err := run(t.Context(), append(args, "--version", version), io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "--version") {
 				t.Errorf("%s with the version %q: %v", args[0], version, err)

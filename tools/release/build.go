@@ -63,8 +63,8 @@ func readState(ctx context.Context, root, version string) (state, error) {
 	return s, nil
 }
 
-// compile builds a program into the folder and returns the path of the binary. The build is reproducible: the same source and Go version give the same
-// bytes on every machine.
+// compile builds a program into the folder and returns the path of the binary. The build is reproducible: the same source, version and Go toolchain give the
+// same bytes, wherever the checkout is.
 func compile(ctx context.Context, s state, p program, on platform, folder string) (string, error) {
 	out, err := filepath.Abs(filepath.Join(folder, p.name))
 	if err != nil {
@@ -82,10 +82,13 @@ func compile(ctx context.Context, s state, p program, on platform, folder string
 	return out, nil
 }
 
-// checkVersion allows only versions that are valid in tags, file names and linker flags.
+// checkVersion allows only versions that are valid in tags of images, file names and linker flags.
 func checkVersion(version string) error {
 	if version == "" {
 		return errors.New("the version is empty: set --version, such as 0.1.0")
+	}
+	if len(version) > 128 {
+		return fmt.Errorf("invalid --version of %d characters; allowed: at most 128", len(version))
 	}
 	for _, r := range version {
 		if !strings.ContainsRune("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_", r) {

@@ -56,7 +56,7 @@ const permission = `running an image needs a user namespace that may mount file 
   sysctl -w kernel.unprivileged_userns_clone=1               (Debian)`
 
 // command returns a command that runs an image of this machine's architecture like a container runtime with a read-only root, no capabilities and
-// no_new_privs: in its own user and mount namespaces, as the image's user, with only the image mounted. The network is shared. It ends after a minute.
+// no_new_privs: in its own user and mount namespaces, as the image's user, with only the image mounted. The network is shared. The command is killed after a minute.
 func command(t *testing.T, image v1.Image, root string, env []string, arguments ...string) *exec.Cmd {
 	t.Helper()
 	config, err := image.ConfigFile()

@@ -1,4 +1,4 @@
-// Command release builds, pushes and checks the parts of a release without a container engine: images as OCI layouts, and archives of binaries.
+// Command release builds the images and binaries of a release, pushes the images and checks the stated versions. It needs no container engine.
 package main
 
 import (
@@ -21,7 +21,7 @@ func main() {
 	}
 }
 
-const usage = `release builds, pushes and checks the images and binaries of a release.
+const usage = `release builds the images and binaries of a release, pushes the images and checks the stated versions.
 
   release images    write OCI layouts of the images, with SBOMs
   release push      push the images to a registry, and print what to sign: "image REF@DIGEST" and "sbom REF@DIGEST FILE"

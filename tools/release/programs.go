@@ -9,7 +9,7 @@ type program struct {
 	npm         []string // npm packages in the page that the binary embeds
 }
 
-// programs has the same content as the Dockerfiles in platform; a test compares them.
+// A test compares programs with the Dockerfiles in platform.
 var programs = []program{
 	{
 		name:        "openova-flow-server",

@@ -14,7 +14,7 @@ import (
 // pinned matches an action with the digest of its commit and its version in a comment, or a workflow of this repository.
 var pinned = regexp.MustCompile(`^(\./\S+|[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+)$`)
 
-func TestWorkflows_ActionsArePinnedByDigest(t *testing.T) {
+func TestWorkflows_PinActionsAndGrantNoDefaultPermissions(t *testing.T) {
 	files, err := filepath.Glob("../../.github/workflows/*")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no workflows: ", err)
@@ -131,7 +131,7 @@ func TestRelease_SigningJobRunsNoReleasedCode(t *testing.T) {
 	}
 }
 
-func TestWorkflows_LeakNoSecrets(t *testing.T) {
+func TestWorkflows_UseNoUnsafeFeatures(t *testing.T) {
 	for _, file := range []string{"release.yml", "ci.yml"} {
 		text, err := os.ReadFile("../../.github/workflows/" + file)
 		if err != nil {
@@ -162,8 +162,7 @@ func TestWorkflows_LeakNoSecrets(t *testing.T) {
 	}
 }
 
-// TestRelease_TagMustBeAVersion checks that the first step of a release rejects tags with characters that make or a shell would interpret. Such a tag could
-// change the build.
+// A tag with characters that make or a shell interprets could change the build.
 func TestRelease_TagMustBeAVersion(t *testing.T) {
 	_, steps, _ := strings.Cut(jobsOf(t, "release.yml")["version"].text, "    steps:\n")
 	m := regexp.MustCompile(`^(?: +#.*\n)* +- name: .*\n +run: '(.*)'\n`).FindStringSubmatch(steps)

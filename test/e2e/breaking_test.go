@@ -41,8 +41,8 @@ func (r *region) change(c *conductor.Conductor) {
 	r.stage.must(c.Put(ctx, app("dns", "True", "InstallSucceeded", "cni")))
 }
 
-// wholeRegions reads the snapshot repeatedly until stop is called. It reports each snapshot in which a region has nodes, but fewer than least, or in which the
-// number of its "contains" edges is not that of its nodes.
+// wholeRegions reads the snapshot repeatedly until stop is called. stop reports each way in which a region was partial: with fewer nodes than least, but not
+// none, or with a "contains" edge missing or left over.
 func (s *stage) wholeRegions(least map[string]int) (stop func()) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	var wg sync.WaitGroup

@@ -9,12 +9,13 @@ import (
 	"github.com/openova-io/openova/test/e2e/plane"
 )
 
-// flux writes objects of one region as Flux's controllers do, in the same order and with the same statuses: a source, its Kustomization apps, and the
-// release web that the Kustomization applies.
+// flux writes objects of one region with the statuses that Flux's controllers write: a source, its Kustomization apps, and the release web that the
+// Kustomization applies.
 type flux struct {
 	*region
 	kind       string // kind of the source
 	url        string
+	fetched    string // time of the source's artifact
 	attempted  string // revision that the Kustomization attempted last
 	applied    string
 	suspended  bool  // whether the Kustomization is suspended
@@ -45,13 +46,13 @@ func (f *flux) put(kind, apiVersion, name string, labels, spec, status plane.Obj
 	f.stage.must(f.conductor.Apply(f.stage.ctx, conductor.Event{Type: "MODIFIED", Object: o}))
 }
 
-// condition returns a condition of an object.
 func condition(kind, status, reason, message string, generation int64) plane.Object {
 	return plane.Object{"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": now(), "observedGeneration": generation}
 }
 
 // fetch writes a source that has fetched a revision. For an OCI artifact, origin is the revision that it was built from.
 func (f *flux) fetch(revision, origin string) {
+	f.fetched = now()
 	f.source(condition("Ready", "True", "Succeeded", "stored artifact for revision '"+revision+"'", 1), revision, origin)
 }
 
@@ -66,7 +67,7 @@ func (f *flux) failFetch(revision string) {
 func (f *flux) source(ready plane.Object, revision, origin string) {
 	f.stage.t.Helper()
 	digest := revision[strings.LastIndexByte(revision, ':')+1:]
-	artifact := plane.Object{"revision": revision, "lastUpdateTime": now(), "path": "source/flux-system/fleet/" + digest + ".tar.gz", "url": "http://source-controller/" + digest + ".tar.gz",
+	artifact := plane.Object{"revision": revision, "lastUpdateTime": f.fetched, "path": "source/flux-system/fleet/" + digest + ".tar.gz", "url": "http://source-controller/" + digest + ".tar.gz",
 		"digest": "sha256:" + (digest + digest + digest + digest)[:64], "size": 1}
 	if origin != "" {
 		artifact["metadata"] = plane.Object{"org.opencontainers.image.revision": origin}

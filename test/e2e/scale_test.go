@@ -135,7 +135,7 @@ func (a *adapter) memory(name string) (mib int) {
 type stopwatch struct {
 	mu           sync.Mutex
 	wrote, shown map[string]time.Time // by node and message: when it was written, and when it was first shown
-	wait         int                  // writes that are not shown yet
+	wait         int                  // expected writes that are not shown yet
 	spans        []time.Duration
 }
 

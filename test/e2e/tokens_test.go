@@ -167,7 +167,7 @@ func checkDenied(t *testing.T, a *auth.Authority, what, token string, want auth.
 	}
 }
 
-// forged checks that tokens are denied that an attacker can make from a real token and the real public keys.
+// forged checks that forged tokens are denied. The attacker has a real token and the public keys.
 func forged(t *testing.T, a *auth.Authority, name, token string) {
 	t.Helper()
 	parts := strings.Split(token, ".")

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,10 +33,10 @@ type StatusError struct {
 
 func (e *StatusError) Error() string { return fmt.Sprintf("%d: %s", e.Code, e.Message) }
 
-// IsCode reports whether err is a response of an API server with this status code.
+// IsCode reports whether err is or wraps a response of an API server with this status code.
 func IsCode(err error, code int) bool {
-	s, ok := err.(*StatusError)
-	return ok && s.Code == code
+	var s *StatusError
+	return errors.As(err, &s) && s.Code == code
 }
 
 // Content types of a request.
@@ -45,8 +46,8 @@ const (
 	ServerSide = "application/apply-patch+yaml"
 )
 
-// Do sends a request with body: a []byte as it is, any other value as JSON. The returned object is nil if the response is not
-// a JSON object. A failed response is a *StatusError.
+// Do sends a request with body: a []byte as it is, nil as no body, any other value as JSON. The returned object is nil if the
+// response is not a JSON object. A failed response is a *StatusError.
 func (c *Client) Do(ctx context.Context, method, path, contentType string, body any) (Object, error) {
 	code, answer, err := c.do(ctx, method, path, contentType, body)
 	if err != nil {

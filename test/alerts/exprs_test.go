@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/prometheus/promql/promqltest"
 )
 
-// check evaluates an expression at the last scrape, and returns the labels of its result. It fails for an expression with an unknown metric or label, and for one without
-// a result.
+// check evaluates an expression at the last scrape, and returns the labels of its result. It fails if a metric is not served, or not with the labels in its selector
+// and in the grouping of aggregations, and if there is no result.
 func (s *served) check(t *testing.T, what, text string) (got []labels.Labels) {
 	t.Helper()
 	expr, err := parser.NewParser(parser.Options{}).ParseExpr(text)

@@ -138,7 +138,8 @@ func TestServer_DashboardIsRenderedUnchanged(t *testing.T) {
 	}
 }
 
-// TestRelay_IsScraped checks that each ServiceMonitor selects one Service, and that only the relay's Service selects the relay's pod, with the port of its metrics.
+// TestRelay_IsScraped checks that each ServiceMonitor selects one Service, and that the relay's Service, not the server's, selects the relay's pod, with the port of
+// its metrics.
 func TestRelay_IsScraped(t *testing.T) {
 	files, err := render(load(t, server), ciFiles(t, server)["relay"], "flow", true)
 	if err != nil {

@@ -36,7 +36,7 @@ func pages(t *testing.T) map[string]string {
 	return found
 }
 
-// TestDocs_CommandsExist checks make targets, and subcommands and flags of our programs, in the shell blocks of all pages.
+// TestDocs_CommandsExist checks make targets, and subcommands and flags of our programs, in shell blocks.
 func TestDocs_CommandsExist(t *testing.T) {
 	makefile, err := os.ReadFile("../../Makefile")
 	if err != nil {
@@ -74,7 +74,7 @@ func TestDocs_CommandsExist(t *testing.T) {
 				}
 				for _, m := range programCall.FindAllStringSubmatch(line, -1) {
 					if modules[m[1]] == "" || strings.Contains(line, "helm ") || strings.Contains(line, "kubectl") {
-						continue
+						continue // a release or a workload has the program's name
 					}
 					calls++
 					args := strings.Fields(m[2])

@@ -6,14 +6,13 @@ import (
 	"testing"
 )
 
-// refusal is an invalid value, with the texts that the error must contain: the setting, its value, limits and other settings.
+// refusal is a set of invalid values, with the texts that the error must contain: the setting, its value, limits and other settings.
 type refusal struct {
 	set   string
 	names []string
 }
 
-// byValue are invalid values that the templates reject.
-var byValue = map[string][]refusal{
+var rejectedByTemplates = map[string][]refusal{
 	server: {
 		{"flowRelay.enabled=true", []string{"flowRelay.config"}},
 		{relay + "flowRelay.token.existingSecret=", []string{"flowRelay.token.existingSecret"}},
@@ -149,7 +148,7 @@ func notNamed(err error, names ...string) []string {
 }
 
 func TestCharts_InvalidValuesFailTheRender(t *testing.T) {
-	for name, refusals := range byValue {
+	for name, refusals := range rejectedByTemplates {
 		c := load(t, name)
 		for _, r := range refusals {
 			_, err := render(c, values(t, r.set), "flow", true)
@@ -160,7 +159,7 @@ func TestCharts_InvalidValuesFailTheRender(t *testing.T) {
 	}
 }
 
-func TestServerChart_TakesEverySyncOfTheServer(t *testing.T) {
+func TestServerChart_AcceptsValidSync(t *testing.T) {
 	c := load(t, server)
 	for _, sync := range []string{"always", "10ms", "999999ms", "3600000ms", "1s", "999s", "1800s", "3600s", "1m", "10m", "59m", "60m", "1h"} {
 		if _, err := render(c, values(t, "flowServer.mode=embedded,flowServer.persistence.sync="+sync), "flow", true); err != nil {
@@ -234,7 +233,7 @@ func TestSchema_RejectsInvalidValues(t *testing.T) {
 	}
 }
 
-func TestCharts_InvalidServiceNameFailsTheRender(t *testing.T) {
+func TestServerChart_InvalidServiceNameFailsTheRender(t *testing.T) {
 	for release, name := range map[string]string{"1": "1-openova-flow-server", "a.b": "a.b-openova-flow-server"} {
 		_, err := render(load(t, server), nil, release, true)
 		if missing := notNamed(err, `"`+name+`"`, "fullnameOverride"); len(missing) > 0 {
@@ -243,7 +242,7 @@ func TestCharts_InvalidServiceNameFailsTheRender(t *testing.T) {
 	}
 }
 
-func TestCharts_ReplicasAreLimitedWithoutTheSchema(t *testing.T) {
+func TestServerChart_ReplicasAreLimitedWithoutTheSchema(t *testing.T) {
 	for _, mode := range []string{"memory", "embedded"} {
 		_, err := render(load(t, server), values(t, "flowServer.replicas=2,flowServer.mode="+mode), "flow", false)
 		if missing := notNamed(err, "flowServer.replicas", "2", mode, "flowServer.mode"); len(missing) > 0 {

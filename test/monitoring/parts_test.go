@@ -53,7 +53,7 @@ func (s *stage) build(name string) {
 		cmd.Dir = s.withPage(cmd.Dir)
 	}
 	if out, err := cmd.CombinedOutput(); err != nil {
-		s.Fatalf("%s: %v\n%s", name, err, out)
+		s.Fatalf("build %s: %v\n%s", name, err, out)
 	}
 	s.Logf("%s built in %v", name, time.Since(begin).Round(time.Second))
 }
@@ -122,7 +122,7 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// start runs a part until the test ends. Its log is printed if the test fails.
+// start runs a part until the test ends. The end of its log is printed if the test fails.
 func (s *stage) start(env []string, name string, args ...string) *process {
 	s.Helper()
 	p := &process{Cmd: exec.Command(filepath.Join(s.dir, name), args...), out: new(output), done: make(chan struct{})}

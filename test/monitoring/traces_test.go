@@ -49,7 +49,7 @@ type attributes []struct {
 	Value struct{ StringValue string }
 }
 
-// get returns the value of an attribute, empty if there is none.
+// get returns the value of a string attribute, empty if there is none.
 func (list attributes) get(key string) string {
 	for _, a := range list {
 		if a.Key == key {
@@ -66,7 +66,7 @@ type trace struct {
 	waits map[string]*span // by the span id of the run that waits
 }
 
-// trace returns the trace of a rollout once a Jaeger has the expected number of its spans.
+// trace returns the trace of a rollout once a Jaeger has at least the expected number of its spans.
 func (s *stage) trace(j jaeger, flow, rollout string, expected int) *trace {
 	s.Helper()
 	var spans []*span // of the rollout
@@ -338,7 +338,7 @@ func (s *stage) checkSpans(t *trace, flow string, r *rollout) {
 	}
 }
 
-// checkLinks compares the links with the dependencies between members of the rollout.
+// checkLinks compares the links with the dependencies between runs.
 func (s *stage) checkLinks(t *trace, flow string) {
 	s.Helper()
 	var state struct {

@@ -97,6 +97,11 @@ func refused(a answer) error {
 	return fmt.Errorf("the flow server answers %d%s; %s", a.status, a.detail(), advice)
 }
 
+// reason returns the server's text or, if the answer has none, that of its status.
+func (a answer) reason() string {
+	return cmp.Or(a.problem.Detail, a.problem.Title, http.StatusText(a.status))
+}
+
 // detail returns the server's text after a colon, or nothing if the answer has none.
 func (a answer) detail() string {
 	if text := cmp.Or(a.problem.Detail, a.problem.Title); a.isProblem && text != "" {

@@ -37,7 +37,7 @@ func TestDrop_OneInvalidNodeDelaysNoOther(t *testing.T) {
 		if n := len(g.allPosts()); n != 2 {
 			t.Errorf("%d POSTs, want the rejected one and the rest", n)
 		}
-		if g.log.count("rejected an element") != 1 || g.log.count("r1/bad") != 1 {
+		if g.log.count("rejected an element") != 1 || g.log.count("r1/bad") != 1 || g.log.count(" why=") != 1 {
 			t.Errorf("logged %v", g.log.lines)
 		}
 		if n := testutil.ToFloat64(g.em.metrics.dropped); n != 1 {

@@ -262,7 +262,7 @@ func (r *runner) drop(b *batch, a answer) {
 	r.with(func(o *outbox) { o.setAside([]change{c}, time.Time{}, 0) })
 	r.metrics.dropped.Inc()
 	r.log.Error("flow server rejected an element, dropped until it changes",
-		"status", a.status, "element", c.key.String(), "field", a.problem.Field)
+		"status", a.status, "element", c.key.String(), "field", a.problem.Field, "why", a.reason())
 }
 
 // split halves the size of the batch. If it has only one element, that is dropped.
@@ -300,6 +300,6 @@ func (r *runner) hold(b *batch, a answer) {
 	r.metrics.held.Add(float64(len(aside)))
 	if first {
 		r.log.Warn("flow server reached a limit, holding elements back",
-			"elements", len(aside), "first", aside[0].key.String(), "field", a.problem.Field, "for", delay)
+			"elements", len(aside), "first", aside[0].key.String(), "field", a.problem.Field, "for", delay, "why", a.reason())
 	}
 }

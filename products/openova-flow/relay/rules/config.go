@@ -296,6 +296,9 @@ func (r *Rule) validate(field string, channels map[string]Channel) error {
 		if !ok {
 			errs = append(errs, fault(fmt.Sprintf("%s.channels[%d]", field, i), "unknown channel %.100q; allowed: %s", name, strings.Join(sortedKeys(channels), ", ")))
 		}
+		if slices.Contains(r.Channels[:i], name) {
+			errs = append(errs, fault(fmt.Sprintf("%s.channels[%d]", field, i), "channel %.100q is named twice; name it once", name))
+		}
 		if c.GitHub != nil && len(r.Regions) == 0 {
 			errs = append(errs, fault(field+".regions", "name the regions whose results set the status of a commit: the rule is for %s", name))
 		}

@@ -73,6 +73,7 @@ func TestParse_NamesTheField(t *testing.T) {
 		{"secretFile: /secret, ", "", "channels.hook.webhook.secretFile"},
 		{"slack: {channel", "webhook: {url: \"http://x\", secretFile: /x}, slack: {channel", "channels.team"},
 		{"[team, hook]", "[team, hooks]", "rules[0].channels[1]"},
+		{"[team, hook]", "[team, hook, team]", "rules[0].channels[2]"},
 		{"[prod-*]", "[\"prod-[\"]", "rules[0].flows[0]"},
 		{"[cause, rollout]", "[cause, causes]", "rules[0].kinds[1]"},
 		{"severity: warning", "severity: bad", "rules[0].severity"},

@@ -17,7 +17,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// maxValue is the limit of a label or annotation, in bytes.
+// maxValue is the limit, in bytes, of a label or an annotation that is made of a notice.
 const maxValue = 4096
 
 // DefaultResend is how often an open alert is sent again.
@@ -150,6 +150,13 @@ func (s *Sender) post(ctx context.Context, alerts []alert) error {
 	}
 	if slices.Contains(errs, nil) {
 		return nil
+	}
+	if slices.ContainsFunc(errs, func(err error) bool { return !channel.IsPermanent(err) }) { // this member may accept them later
+		for i, err := range errs {
+			if channel.IsPermanent(err) {
+				errs[i] = errors.New(err.Error())
+			}
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -1,7 +1,9 @@
 package alertmanager_test
 
 import (
+	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,6 +74,23 @@ func TestSender_AlertFromOpenedToResolved(t *testing.T) {
 	}
 	if len(am.Alerts()) != 2 || len(am.Faults()) != 0 {
 		t.Errorf("%+v %q", am.Alerts(), am.Faults())
+	}
+}
+
+func TestSender_OneMemberMayAcceptLater(t *testing.T) {
+	notFound := httptest.NewServer(http.NotFoundHandler())
+	defer notFound.Close()
+	down := httptest.NewServer(nil)
+	down.Close()
+	for _, c := range []struct {
+		urls      []string
+		permanent bool
+	}{{[]string{notFound.URL, down.URL}, false}, {[]string{notFound.URL, notFound.URL}, true}} {
+		s := &alertmanager.Sender{URLs: c.urls, Client: channel.NewClient()}
+		var m memory
+		if err := s.Send(t.Context(), cause(notice.Opened, notice.Warning), &m); err == nil || channel.IsPermanent(err) != c.permanent || !strings.Contains(err.Error(), "404") {
+			t.Errorf("%v: %v, want permanent %v", c.urls, err, c.permanent)
+		}
 	}
 }
 

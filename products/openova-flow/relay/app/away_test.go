@@ -53,7 +53,7 @@ func checkOneRollout(t *testing.T, s *stage, phases string) {
 	}
 }
 
-// TestRelay_AwayWhileARolloutEnds stops the relay in the middle of a recorded rollout, or before it begins, until minutes after its end.
+// TestRelay_AwayWhileARolloutEnds stops the relay in the middle of a recorded rollout, or before it begins, and starts it minutes after its end.
 func TestRelay_AwayWhileARolloutEnds(t *testing.T) {
 	messages := recording(t, "kit-fsn1")
 	for _, c := range []struct {
@@ -269,7 +269,7 @@ func TestRelay_CommitOfADeletedSource(t *testing.T) {
 	})
 }
 
-// TestRelay_AwayWhileARecordedCommitIsApplied stops the relay after a minute of a recorded bootstrap by real controllers, until after its end.
+// TestRelay_AwayWhileARecordedCommitIsApplied stops the relay after a minute of a recorded bootstrap by real controllers, and starts it after its end.
 func TestRelay_AwayWhileARecordedCommitIsApplied(t *testing.T) {
 	messages := recording(t, "real-a-bootstrap")
 	inBubble(t, time.UnixMilli(messages[0].At), func(s *stage) {

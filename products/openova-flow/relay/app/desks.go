@@ -24,7 +24,7 @@ type desk struct {
 	limits        notice.Limits
 	state         notice.State
 	next          int64 // when it is due although nothing has changed
-	held          bool  // at the last look, the queue of the channel was full
+	held          bool  // at the last look, a notice waited for room in the queue of the channel
 	failed        bool  // at the last look, the change was not stored
 }
 

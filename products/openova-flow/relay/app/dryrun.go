@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -115,7 +116,7 @@ func readRecording(in io.Reader) ([]recorded, error) {
 	if len(all) == 0 {
 		return nil, errors.New("no messages; allowed: an answer of GET /v1/flows/{flowId}/events, or lines with {\"at\":…,\"message\":…}")
 	}
-	slices.SortStableFunc(all, func(a, b recorded) int { return int(a.At - b.At) })
+	slices.SortStableFunc(all, func(a, b recorded) int { return cmp.Compare(a.At, b.At) })
 	return all, nil
 }
 

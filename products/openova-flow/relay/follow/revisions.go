@@ -32,7 +32,7 @@ type source struct {
 // maxCommits is the maximum number of current commits of a region for which there are notices: each costs a look at the whole flow.
 const maxCommits = 50
 
-// FollowRevisions makes Find return notices of the revisions of some regions too.
+// FollowRevisions makes Find return notices of the revisions of some regions too. Later calls do nothing.
 func (f *Flow) FollowRevisions(wants func(region string) bool) {
 	if f.revisions == nil {
 		f.revisions, f.RevisionsOutdated, f.Changed = &revisions{wants: wants, gates: make(map[commit]*gate.Gate)}, true, true
@@ -139,7 +139,7 @@ func (r *revisions) former(f *Flow, sources map[string]source, results map[commi
 }
 
 // formerResult returns the result of a commit whose source has moved on to the commit by, and whether the result is final. by is nil if the source was
-// deleted, has no commit or follows another repository. A commit passes when a later one does, as with the command wait.
+// deleted, has no commit or follows something else now. A commit passes when a later one does, as with the command wait.
 func formerResult(part *revision.Region, by *commit, results map[commit]notice.Result) (r notice.Result, final bool) {
 	switch {
 	case part.State == revision.Done:

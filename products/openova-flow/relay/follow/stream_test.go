@@ -179,7 +179,7 @@ func (b *slowBody) Read(p []byte) (int, error) {
 
 func (b *slowBody) Close() error { return nil }
 
-// TestServer_KeepsASlowConnection has a snapshot that takes minutes to arrive, and a caller that takes minutes to process a frame.
+// TestServer_KeepsASlowConnection has a snapshot that takes minutes to arrive, or a caller that takes minutes to process a frame.
 func TestServer_KeepsASlowConnection(t *testing.T) {
 	const stream = "event: a/snapshot\ndata: {}\n\nevent: a/deleted\ndata: {}\n\n"
 	for name, pauses := range map[string]struct{ read, process time.Duration }{"slow link": {30 * time.Second, 0}, "slow caller": {0, 5 * time.Minute}} {

@@ -19,7 +19,7 @@ func (b *Box) addedTo(channelName string) chan struct{} {
 	return b.added[channelName]
 }
 
-// Added returns a Go channel that gets a value after a delivery was put into a queue. Only one goroutine may receive from it.
+// Added returns a Go channel that gets a value after deliveries were put into the queue. Only one goroutine may receive from it.
 func (b *Box) Added(channelName string) <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -54,7 +54,7 @@ func (b *Box) Next(channelName string) (*Item, error) {
 	return item, nil
 }
 
-// Done removes a delivery from a queue. After the last one of a subject it also deletes the subject's memory.
+// Done removes a delivery from a queue, and with the notice Resolved the memory of its subject.
 func (b *Box) Done(channelName string, item *Item) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

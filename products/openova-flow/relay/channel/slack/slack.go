@@ -1,4 +1,5 @@
-// Package slack delivers notices to a channel of Slack: one message for each subject, edited when it changes, with a reply in its thread when it is resolved.
+// Package slack delivers notices to a channel of Slack: one message for each subject. It edits the message when the subject changes, and replies in its thread
+// when the edit says that the subject is resolved.
 package slack
 
 import (
@@ -56,7 +57,7 @@ type message struct {
 	UnfurlMedia bool      `json:"unfurl_media"`
 }
 
-// answer has the fields of the answers of all methods.
+// answer has the fields that are used, of the answers of all methods.
 type answer struct {
 	OK       bool      `json:"ok"`
 	Error    string    `json:"error"`

@@ -8,7 +8,7 @@ const now = 1_800_000_000_000;
 const judged = (judgement: object): Record<string, unknown> => ({ judgement });
 const broken = { state: "broken", problem: true, cause: { class: "overdue", sentence: "It takes too long." } };
 
-/** Nodes some of which would have other states an hour earlier or later. */
+/** Some of the nodes have other states an hour earlier or later. */
 const state = stateOf(
   [
     node("faulty", "running", judged({ state: "working", since: now - 30_000, gate: "wait", then: [{ ...broken, at: now + 30_000 }] })),
@@ -27,7 +27,7 @@ const rollouts: readonly Rollout[] = [
   { id: "before", startedAt: 0, endedAt: 90_000, outcome: "succeeded", alreadyBroken: [], members: [member("a", 60_000), member("b", 30_000)] },
 ];
 
-/** All results that depend on the clock. */
+/** Results that depend on the clock. */
 function resultsOf(state: FlowState, at: number): unknown {
   const graph = buildGraph(state);
   const context = { graph, nodes: graph.nodes, unconfirmed: state.unconfirmed, regions: state.regions, now: at };

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// unprivileged calls f, and for root on a thread whose file accesses are those of another user.
+// unprivileged calls f. If the user is root, it calls f on a thread that accesses files as another user.
 func unprivileged(t *testing.T, f func()) {
 	t.Helper()
 	if os.Getuid() != 0 {

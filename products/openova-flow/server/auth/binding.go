@@ -35,10 +35,10 @@ func (g *Grant) CheckClaim(flowID, region string) error {
 	return nil
 }
 
-// Bound reports whether the caller may write only elements of its regions.
+// Bound reports whether the caller is bound to regions.
 func (g *Grant) Bound() bool { return g.permissions.regions != nil }
 
-// confined reports whether the caller must not change anything that all regions share.
+// confined reports whether the caller must not change what all regions share.
 func (g *Grant) confined(flowID string) bool { return g.Bound() && !g.CanAdmin(flowID) }
 
 // foreign returns the first field of a message that the caller must not write, and the reason; detail is empty

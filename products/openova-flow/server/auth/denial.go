@@ -26,7 +26,7 @@ const (
 	Flow         Reason = "flow"
 	Region       Reason = "region"
 	Origin       Reason = "origin" // the request comes from a page of another origin
-	Host         Reason = "host"   // the Host header does not name this machine
+	Host         Reason = "host"   // the Host header is neither localhost nor a loopback address
 )
 
 // Reasons has every Reason, for metrics.
@@ -72,7 +72,7 @@ func (d *Denial) Challenge() string {
 	return `Bearer realm="openova-flow", error="invalid_token"`
 }
 
-// LogValue returns the denial for a log: caller, reason and the unverified claims of a JSON Web Token, but no secret.
+// LogValue implements slog.LogValuer. The value has the unverified claims of a JSON Web Token, but no secret.
 func (d *Denial) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("reason", string(d.Reason)), slog.String("name", d.Name)}
 	if d.Field != "" {

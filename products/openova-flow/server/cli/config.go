@@ -41,6 +41,8 @@ var (
 	httpDefault = httpapi.DefaultConfig()
 )
 
+const stateFileAllowed = "a file in a directory that the server may write to"
+
 // commonSettings defines the settings of all servers. Help and docs/configuration.md are generated from it.
 var commonSettings = []common{
 	{"FLOW_SERVER_LISTEN_ADDR", "127.0.0.1:8080", "host:port; an empty host means all addresses", "address to listen on", func(c *config, v string) error {
@@ -97,7 +99,7 @@ var commonSettings = []common{
 	number("FLOW_SERVER_MAX_EMITTERS", hubDefault.MaxEmitters, 1, 1<<30, "emitter names that a flow remembers, for each set of regions of a token", func(c *config, n int64) { c.app.Hub.MaxEmitters = int(n) }),
 	number("FLOW_SERVER_MAX_REGIONS", hubDefault.MaxRegions, 1, 1<<20, "limit for claimed regions of one flow", func(c *config, n int64) { c.app.Hub.MaxRegions = int(n) }),
 	duration("FLOW_SERVER_IDLE_TIMEOUT", hubDefault.IdleTimeout, time.Minute, 10*365*24*time.Hour, "time after which a flow without messages and renewals is deleted", func(c *config, d time.Duration) { c.app.Hub.IdleTimeout = d }),
-	{"FLOW_SERVER_STATE_FILE", "", "a file in a directory that the server may write to", "file that keeps the flows over a restart: written every minute and on shutdown, read at the start", func(c *config, v string) error {
+	{"FLOW_SERVER_STATE_FILE", "", stateFileAllowed, "file that keeps the flows over a restart: written every minute and on shutdown, read at the start", func(c *config, v string) error {
 		c.app.StateFile = v
 		return nil
 	}},

@@ -15,6 +15,7 @@ import (
 
 // TestSettings_ErrorsRepeatNoSecret gives settings, commands and their arguments a URL with a secret, as if two values were mixed up.
 func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
+	t.Chdir(t.TempDir()) // without a slash, a URL is a valid file name
 	for _, value := range terminaltest.SecretURLs {
 		for _, s := range (Program{}).All() {
 			err := settings.Parse([]settings.Setting{s}, nil, func(string) string { return value })
@@ -26,8 +27,9 @@ func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 			}
 		}
 		for _, args := range [][]string{{"wait", "--flow=F", "--url=" + value}, {"wait", value}, {"wait", "--url=http://x", "--flow=" + value},
-			{"wait", "--url=http://x", "--flow=F", "--since=" + value}, {"wait", "--url=http://x", "--flow=F", "--output=" + value}, {value}, {"serve", value}, {"token", value}, {"token", "new", value},
-			{"wait", "--" + value}, {"wait", "--timeout=" + value}, {"wait", "--release=" + value}, {"token", "new", "--" + value}} {
+			{"wait", "--url=http://x", "--flow=F", "--since=" + value}, {"wait", "--url=http://x", "--flow=F", "--output=" + value}, {value}, {"serve", value}, {"serve", "--listen-addr=192.0.2.1:1", "--state-file=" + value}, {"token", value}, {"token", "new", value},
+			{"wait", "--" + value}, {"wait", "--timeout=" + value}, {"wait", "--release=" + value}, {"token", "new", "--" + value},
+			waitWith("repo", value), waitWith("token-file", value), waitWith("junit", value), waitWith("markdown", value), waitWith("report", value)} {
 			var out, errors bytes.Buffer
 			err := (Program{Name: "p"}).Run(t.Context(), args, func(string) string { return "" }, &out, &errors)
 			if text := out.String() + errors.String(); err == nil || strings.Contains(text, "hidden") || strings.Contains(err.Error(), "hidden") {
@@ -35,6 +37,10 @@ func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 			}
 		}
 	}
+}
+
+func waitWith(flag, value string) []string {
+	return []string{"wait", "--url=http://127.0.0.1:1", "--flow=F", "--timeout=1ms", "--" + flag + "=" + value}
 }
 
 // endingWrites collects the output of a command and calls ended after each write.

@@ -9,6 +9,7 @@ import (
 	"net"
 
 	"github.com/openova-io/openova/products/openova-flow/server/app"
+	"github.com/openova-io/openova/products/openova-flow/server/internal/settings"
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
@@ -17,7 +18,7 @@ func (p Program) serve(ctx context.Context, cfg config, getenv func(string) stri
 	cfg.app.HTTP.Version = p.version()
 	if f := cfg.app.StateFile; f != "" {
 		if err := app.CheckStateFile(f); err != nil {
-			return fmt.Errorf("invalid FLOW_SERVER_STATE_FILE %q: %w; allowed: a file in a directory that the server may write to", f, err)
+			return settings.Invalid("FLOW_SERVER_STATE_FILE", f, stateFileAllowed, err)
 		}
 	}
 	if p.Prepare != nil {

@@ -99,13 +99,14 @@ func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, err = w.follower.Token()
 	}
 	if err == nil {
-		err = w.open(*junit, os.O_TRUNC, (*gate.Answer).WriteJUnit)
+		err = w.open("junit", *junit, os.O_TRUNC, (*gate.Answer).WriteJUnit)
 	}
 	if err == nil {
-		err = w.open(*markdown, os.O_APPEND, (*gate.Answer).WriteMarkdown)
+		err = w.open("markdown", *markdown, os.O_APPEND, (*gate.Answer).WriteMarkdown)
 	}
 	if err == nil && *page != "" {
 		w.page, err = os.Create(*page)
+		err = fileError("report", *page, err)
 	}
 	if err != nil {
 		terminal.PrintError(stderr, "wait", err)
@@ -128,10 +129,18 @@ func readToken(file string) func() (string, error) {
 			token, err = "", errors.New("it must contain one token and nothing else")
 		}
 		if err != nil {
-			return "", fmt.Errorf("read --token-file %.200q: %w", file, err)
+			return "", fileError("token-file", file, fmt.Errorf("read --token-file %.200q: %w", file, err))
 		}
 		return token, nil
 	}
+}
+
+// fileError returns err, an error of a file that a flag names, without the path if that may contain a secret: it may be a URL, given by mistake.
+func fileError(flag, path string, err error) error {
+	if cause := new(os.PathError); terminal.Secret(path) && errors.As(err, &cause) {
+		return fmt.Errorf("invalid --%s: the value %s: %w", flag, terminal.HiddenSecret, cause.Err)
+	}
+	return err
 }
 
 // validate checks the flags, and completes the question with since and the Git repository.
@@ -165,6 +174,9 @@ func (w *waiting) validate(since, repo string, stderr io.Writer) error {
 	if w.ask.Revision == "" && repo == "" {
 		return nil
 	}
+	if _, err := os.Stat(repo); err != nil && terminal.Secret(repo) { // git would print it
+		return fileError("repo", repo, err)
+	}
 	w.ask.Repository, err = gate.OpenRepository(cmp.Or(repo, "."))
 	switch {
 	case err == nil || repo != "":
@@ -175,14 +187,14 @@ func (w *waiting) validate(since, repo string, stderr io.Writer) error {
 	return nil // the working directory need not be in a repository; without one, git cannot say which commits are later
 }
 
-// open opens or creates the file of a report, if path is set.
-func (w *waiting) open(path string, mode int, write func(*gate.Answer, io.Writer, string) error) error {
+// open opens or creates the file of a report, if the flag is set.
+func (w *waiting) open(flag, path string, mode int, write func(*gate.Answer, io.Writer, string) error) error {
 	if path == "" {
 		return nil
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|mode, 0o666)
 	if err != nil {
-		return err
+		return fileError(flag, path, err)
 	}
 	w.reports = append(w.reports, report{f, write})
 	return nil

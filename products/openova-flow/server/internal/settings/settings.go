@@ -62,23 +62,24 @@ func Parse(all []Setting, args []string, getenv func(string) string) error {
 			continue
 		}
 		if err := s.Set(value); err != nil {
-			return invalid(s, name, value, err)
+			return Invalid(name, value, s.Allowed, err)
 		}
 	}
 	return nil
 }
 
-func invalid(s Setting, name, value string, err error) error {
+// Invalid returns the error for an invalid value of a variable or flag, as Parse does. err is the cause.
+func Invalid(name, value, allowed string, err error) error {
 	var file *fs.PathError
 	switch {
 	case terminal.Secret(value) && errors.As(err, &file):
-		return fmt.Errorf("invalid %s: the value %s: %w; allowed: %s", name, terminal.HiddenSecret, file.Err, s.Allowed)
+		return fmt.Errorf("invalid %s: the value %s: %w; allowed: %s", name, terminal.HiddenSecret, file.Err, allowed)
 	case terminal.Secret(value):
-		return fmt.Errorf("invalid %s: the value %s; allowed: %s", name, terminal.HiddenSecret, s.Allowed)
+		return fmt.Errorf("invalid %s: the value %s; allowed: %s", name, terminal.HiddenSecret, allowed)
 	case errors.Is(err, ErrNotAllowed):
-		return fmt.Errorf("invalid %s %.200q; allowed: %s", name, value, s.Allowed)
+		return fmt.Errorf("invalid %s %.200q; allowed: %s", name, value, allowed)
 	}
-	return fmt.Errorf("invalid %s %.200q: %w; allowed: %s", name, value, err, s.Allowed)
+	return fmt.Errorf("invalid %s %.200q: %w; allowed: %s", name, value, err, allowed)
 }
 
 // Usage lists the settings for help.

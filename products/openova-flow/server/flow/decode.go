@@ -52,7 +52,7 @@ func DecodeStored(flowID string, data []byte) (*Message, error) {
 }
 
 func decodeString(flowID, s string, from origin) (*Message, error) {
-	s = strings.TrimSuffix(s, "\n") // a message with other white space is parsed twice
+	s = strings.TrimSuffix(s, "\n") // so that a line feed at the end does not cost a second parse
 	m := new(decoded)
 	spaced, err := parse(m, flowID, s, from)
 	if err == nil && spaced {

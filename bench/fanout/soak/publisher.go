@@ -133,12 +133,17 @@ func (p *publisher) post(lines []string) error {
 	}
 }
 
-// again reports whether a request may succeed later: it got no answer, or the server is starting, stopping or at a limit. If so, it waits.
+// again reports whether a request may succeed later: it got no answer, or the server is starting, stopping or at a limit. If so, it waits. After the end
+// of the load it reports false, since the server may not start again.
 func (p *publisher) again(status int) bool {
 	switch status {
 	case 0, http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		select {
+		case <-p.run.ended:
+			return false
+		case <-time.After(50 * time.Millisecond):
+		}
 		p.run.stats.repeated.Add(1)
-		time.Sleep(50 * time.Millisecond)
 		return true
 	}
 	return false

@@ -26,6 +26,24 @@ func TestPublisher_NodesDiffer(t *testing.T) {
 	}
 }
 
+func TestPublisher_FailsAfterTheEndOfTheLoad(t *testing.T) {
+	requests := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if requests++; requests > 1 {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer srv.Close()
+	ended := make(chan struct{})
+	close(ended)
+	p := newPublisher(&run{url: srv.URL, client: srv.Client(), ended: ended}, 0)
+	if err := p.post(p.request()); err == nil || requests != 1 {
+		t.Errorf("got %v after %d requests, want an error after one", err, requests)
+	}
+}
+
 // TestPublisher_RepeatsRequests refuses the first two requests of each kind, as a server does that is starting or at a limit.
 func TestPublisher_RepeatsRequests(t *testing.T) {
 	requests := map[string]int{}

@@ -116,7 +116,7 @@ func (r *run) restart(with syscall.Signal) error {
 	if err := r.stop(with); err != nil {
 		return err
 	}
-	if with == syscall.SIGKILL { // after the end of the process, so that no publisher that resends its state to it takes the kill for handled
+	if with == syscall.SIGKILL { // counted after the end of the process: state resent to it before is lost as well
 		r.kills.Add(1)
 	}
 	r.stats.restarts.Add(1)

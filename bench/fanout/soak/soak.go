@@ -25,7 +25,7 @@ type Config struct {
 	Time         time.Duration // duration of the load
 	Rate         int           // messages a second, over all flows
 	Flows        int
-	Subscribers  int           // a fiftieth of them follow all flows
+	Subscribers  int           // the first of every fifty follows all flows
 	Ring         int           // the server's ring capacity
 	Pause        time.Duration // the longest stall or absence of a subscriber
 	WriteTimeout time.Duration // the server's write timeout
@@ -39,7 +39,8 @@ type run struct {
 	client, subscribers  *http.Client
 	server               *server
 	publishers           []*publisher
-	kills                atomic.Int64 // kills of the server; each may lose confirmed messages
+	kills                atomic.Int64    // kills of the server; each may lose confirmed messages
+	ended                <-chan struct{} // closed when the load has failed or is over
 	live                 []sample
 	stats                stats
 }
@@ -51,6 +52,9 @@ type stats struct {
 
 // Run starts a server, puts load on it, restarts it, and prints figures. A fault of the server is an error.
 func Run(ctx context.Context, cfg Config) (err error) {
+	if cfg.Flows < 1 || cfg.Rate < cfg.Flows {
+		return fmt.Errorf("rate %d is too low for %d flows: it must be at least one message a second for each", cfg.Rate, cfg.Flows)
+	}
 	dir, err := os.MkdirTemp("", "soak")
 	if err != nil {
 		return err
@@ -104,6 +108,7 @@ func smallBuffer(_, _ string, c syscall.RawConn) error {
 func (r *run) load(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	r.ended = ctx.Done()
 	var reading, publishing sync.WaitGroup
 	defer reading.Wait()
 	defer fail(nil)
@@ -168,7 +173,7 @@ func (r *run) restarts(ctx context.Context) error {
 	return nil
 }
 
-// settle waits until every subscriber of a flow, or of all flows, has its whole state.
+// settle waits until every subscriber of a flow, and of all flows, has the flow's state.
 func (r *run) settle(ctx context.Context, subscribers []*subscriber, flowID, snapshot string) error {
 	deadline := time.Now().Add(time.Minute)
 	for i, sub := range subscribers {
@@ -177,7 +182,7 @@ func (r *run) settle(ctx context.Context, subscribers []*subscriber, flowID, sna
 		}
 		for !sub.has(flowID, snapshot) {
 			if time.Now().After(deadline) {
-				return fmt.Errorf("subscriber %d of %q lacks the state of %s, a minute after the last message", i, sub.flowID, flowID)
+				return fmt.Errorf("subscriber %d of %q lacks the state of %s after a minute", i, sub.flowID, flowID)
 			}
 			if pause(ctx, 20*time.Millisecond); ctx.Err() != nil {
 				return context.Cause(ctx)

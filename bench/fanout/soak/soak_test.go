@@ -4,6 +4,7 @@ package soak
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -17,6 +18,12 @@ func TestRun_FindsNoFaultInTenSeconds(t *testing.T) {
 		WriteTimeout: time.Second, DeleteOneIn: 60, Log: t.Output()})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestRun_RejectsARateBelowOneForEachFlow(t *testing.T) {
+	if err := Run(t.Context(), Config{Program: "/nowhere", Rate: 3, Flows: 4}); err == nil || !strings.Contains(err.Error(), "rate 3") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -28,7 +28,7 @@ type subscriber struct {
 
 	mu    sync.Mutex
 	flows map[string]*seen
-	last  int64 // id of the last frame
+	last  int64 // id of the last frame with one
 }
 
 // follow connects, stalls, disconnects and reconnects until ctx ends or a response or frame is wrong. Once loadEnded is closed it no longer stalls

@@ -46,7 +46,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("fanout", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.BoolVar(&o.quick, "quick", false, "few messages and readers: test for lost messages only, not speed")
+	flags.BoolVar(&o.quick, "quick", false, "few messages and readers: look for faults, do not measure speed")
 	flags.BoolVar(&o.check, "check", false, "print which targets are met")
 	flags.IntVar(&o.rounds, "rounds", 0, "rounds of each scenario; 0: the scenario's own number")
 	list := func(name, usage string, to *[]string) {
@@ -209,9 +209,11 @@ func showRecord(w io.Writer, o options) error {
 	}
 	defer file.Close()
 	var m measured
-	for in := json.NewDecoder(file); in.More(); {
+	for in := json.NewDecoder(file); ; {
 		var r single
-		if err := in.Decode(&r); err != nil {
+		if err := in.Decode(&r); err == io.EOF {
+			break
+		} else if err != nil {
 			return fmt.Errorf("%s: %w", o.from, err)
 		}
 		m.runs = append(m.runs, r)

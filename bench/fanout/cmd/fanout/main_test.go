@@ -95,6 +95,7 @@ func TestRun_RejectsInvalidFlags(t *testing.T) {
 		{"-servers nothing", `"nothing"; allowed: limit, `},
 		{"-also nothing", "name=binary"},
 		{"-quick -check", "-check and -quick"},
+		{"-from .", "is a directory"},
 	} {
 		var out, log bytes.Buffer
 		err := run(t.Context(), strings.Fields(tt.args), &out, &log)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/openova-io/openova/bench/fanout/load"
 )
@@ -60,9 +61,10 @@ func writeTop(ctx context.Context, path, binary, raw string) error {
 	defer file.Close()
 	for _, order := range []string{"-flat", "-cum"} {
 		cmd := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", order, "-nodecount=40", binary, raw)
-		cmd.Stdout = file
+		var problems strings.Builder
+		cmd.Stdout, cmd.Stderr = file, &problems
 		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("go tool pprof: %w", err)
+			return fmt.Errorf("go tool pprof of %s: %w\n%s", raw, err, &problems)
 		}
 	}
 	return file.Close()

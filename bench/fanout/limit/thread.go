@@ -38,7 +38,7 @@ type conn struct {
 	topic   *topic    // of a subscriber; nil: a publisher, or no request yet
 	at      int       // index in the subscribers of the topic
 	from    int64     // sequence number of the subscriber's snapshot
-	wrote   time.Time // time of the last write
+	wrote   time.Time // when a frame was last written or queued
 	partial []byte    // an incomplete request
 	pending [][]byte  // not written yet: the rest of a write, then whole writes
 }
@@ -164,7 +164,7 @@ func (t *thread) write(c *conn, b []byte) {
 	}
 	n, err := unix.Write(int(c.fd), b)
 	if n = max(n, 0); n == len(b) || err != nil && err != unix.EAGAIN {
-		return // epoll reports an error again
+		return // epoll reports the error too, and read closes the connection
 	}
 	c.pending = append(c.pending, b[n:])
 	_ = t.control(unix.EPOLL_CTL_MOD, c.fd, unix.EPOLLIN|unix.EPOLLOUT)

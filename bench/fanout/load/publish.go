@@ -18,7 +18,7 @@ import (
 // lanesAtMost is the maximum number of posting threads. Two are fast enough not to be the bottleneck.
 const lanesAtMost = 2
 
-// answerWithin is how long a lane waits without any answer before it fails. A lane must not pause longer between two messages.
+// answerWithin is how long a lane waits for an answer or its timer before it fails. So a lane must not pause longer between two messages.
 const answerWithin = 30 * time.Second
 
 // publisher posts messages over several keep-alive connections, shared out to its lanes. It is not safe for concurrent use.
@@ -26,8 +26,8 @@ type publisher struct {
 	lanes    []*lane
 	accepted []int64 // sequence numbers by message, 0 for those rejected or not posted
 	refused  int64
-	why      string // answer to the first rejected message
-	answered histogram
+	why      string    // answer to a rejected message
+	answered histogram // of the last publish
 }
 
 func newPublisher(addr netip.AddrPort, flow string, flows, run, size, conns int) (*publisher, error) {

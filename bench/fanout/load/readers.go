@@ -165,7 +165,7 @@ func (rs *readers) why() string {
 	return "no answer"
 }
 
-// read reads until stop is set. It sends the id of its thread first.
+// read reads until stop is set or epoll fails. It sends the id of its thread first.
 func (rs *readers) read(thread chan<- int) {
 	defer close(rs.stopped)
 	runtime.LockOSThread()

@@ -120,8 +120,8 @@ func (m *measurement) idle(addr netip.AddrPort, run int) error {
 		return err
 	}
 	defer m.readers.close()
-	m.finish(first, clock())
 	now := clock()
+	m.finish(first, now)
 	for _, r := range m.readers.all { // a silence that has not ended is also a gap
 		m.result.LongestGap = max(m.result.LongestGap, time.Duration(now-r.frameAt))
 	}
@@ -237,7 +237,7 @@ func (m *measurement) rss() (int64, error) {
 	return rssOf(m.server.PID)
 }
 
-// finish ends reading and computes the result. Every reader must have received the messages from index first on.
+// finish ends reading and computes the result. Messages before index first are not expected at the readers.
 func (m *measurement) finish(first int, began int64) {
 	m.readers.close()
 	m.result.Refused = m.publisher.refused

@@ -14,7 +14,7 @@ type Kind string
 const (
 	// Fanout publishes to connected readers, or to none.
 	Fanout Kind = "fanout"
-	// Idle connects readers and publishes nothing.
+	// Idle connects readers and publishes nothing to them.
 	Idle Kind = "idle"
 	// Replay publishes without readers, then lets all readers resume at once from before the first measured message.
 	Replay Kind = "replay"
@@ -24,19 +24,19 @@ const (
 type Scenario struct {
 	Kind       Kind          `json:"kind"`
 	Readers    int           `json:"readers"`
-	Stalled    int           `json:"stalled,omitempty"` // additional readers that read nothing after connecting
+	Stalled    int           `json:"stalled,omitempty"` // in a Fanout, additional readers that read nothing after connecting
 	Publishers int           `json:"publishers,omitempty"`
 	Flows      int           `json:"flows,omitempty"` // number of flows that receive a Fanout's messages in turn; every reader follows all flows; 0: one flow, followed alone
 	Messages   int           `json:"messages,omitempty"`
-	Warm       int           `json:"warm,omitempty"`   // unmeasured messages before the measured ones
+	Warm       int           `json:"warm,omitempty"`   // in a Fanout, unmeasured messages before the measured ones
 	Size       int           `json:"size,omitempty"`   // bytes of a message; default 400
 	Rate       float64       `json:"rate,omitempty"`   // messages a second, over all publishers; 0: as fast as they are answered
 	Within     time.Duration `json:"within,omitempty"` // stop posting after this time; 0: post all
-	Hold       time.Duration `json:"hold,omitempty"`   // idle time of connected readers before memory is read
+	Hold       time.Duration `json:"hold,omitempty"`   // except in a Replay, idle time of connected readers before memory is read
 	Quiet      time.Duration `json:"quiet,omitempty"`  // silence after which missing messages count as lost; default 5 s
 }
 
-// Connections returns the number of simultaneous connections.
+// Connections returns the maximum number of simultaneous connections.
 func (s Scenario) Connections() int {
 	n := s.Readers + s.Stalled + max(1, s.Publishers)
 	if s.Kind == Idle {
@@ -83,20 +83,20 @@ type Result struct {
 	Worst          time.Duration `json:"worst"`
 	Bytes          int64         `json:"bytes"`
 
-	Lost      int64  `json:"lost"`      // accepted messages that were neither delivered nor in a snapshot, summed over readers
+	Lost      int64  `json:"lost"`      // accepted messages that were neither delivered nor in a snapshot, summed over the readers that do not stall
 	Twice     int64  `json:"twice"`     // messages delivered to a reader twice
 	Disorder  int64  `json:"disorder"`  // messages whose id does not increase
 	Misnumber int64  `json:"misnumber"` // messages whose id differs from the answer to their POST, or between readers
-	Resyncs   int64  `json:"resyncs"`   // snapshots after a reader's first one
+	Resyncs   int64  `json:"resyncs"`   // snapshots after a reader's first one; all, in a replay
 	Covered   int64  `json:"covered"`   // messages replaced by those snapshots
-	Cut       int    `json:"cut"`       // readers whose stream ended
+	Cut       int    `json:"cut"`       // readers whose stream ended, without those in StalledCut
 	CutWhy    string `json:"cutWhy,omitempty"`
 
 	Chunked    bool          `json:"chunked"`    // streams are chunked; else they end with the connection
 	Heartbeats int64         `json:"heartbeats"` // after a reader's first snapshot; all, in a replay
-	LongestGap time.Duration `json:"longestGap"` // between two frames of a reader
+	LongestGap time.Duration `json:"longestGap"` // between two frames of a reader; in Idle, also since its last frame
 
-	ServerCPU      time.Duration `json:"serverCPU"` // during the measurement
+	ServerCPU      time.Duration `json:"serverCPU"` // during the measurement; 0 in Idle, like GeneratorCPU, ReaderBusy and EndBytes
 	GeneratorCPU   time.Duration `json:"generatorCPU"`
 	ReaderBusy     float64       `json:"readerBusy"` // CPU time of the reading thread, as a fraction of the time; near 1 the thread was the bottleneck
 	IdleBytes      int64         `json:"idleBytes"`  // growth of the server's resident memory while the readers connected

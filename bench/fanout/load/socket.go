@@ -62,7 +62,7 @@ func dial(addr netip.AddrPort, n, receiveBuffer int) (fd int, err error) {
 	return fd, nil
 }
 
-// established reports whether the peer still has the connection open.
+// established reports whether neither side is known to have ended the connection.
 func established(fd int) bool {
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	return err == nil && info.State == 1 // TCP_ESTABLISHED

@@ -34,7 +34,7 @@ type Offset struct {
 }
 
 // reading is how far a clock was ahead of this machine's during a measurement: between least and most. If a clock is set meanwhile, or several machines with
-// different clocks answer, least and most are far apart, and the value stays.
+// different clocks answer, least and most are far apart, and a value between them stays.
 type reading struct {
 	least, most time.Duration
 	known       bool
@@ -107,7 +107,7 @@ func (o *Offset) answered(r *reading, sent time.Time, head *http.Response) {
 	}
 }
 
-// decide sets the value by the current measurement, if that has both clocks. o.mu is held.
+// decide sets the value by the current measurement, if that has both clocks and Resume was called. o.mu is held.
 func (o *Offset) decide() {
 	if !o.resumed || !o.cluster.known || !o.server.known {
 		return

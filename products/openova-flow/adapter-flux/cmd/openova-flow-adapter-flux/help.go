@@ -12,14 +12,14 @@ const usage = `openova-flow-adapter-flux reports the Flux objects of a cluster t
   openova-flow-adapter-flux [run] [flags]
         Watches the cluster and reports to the flow server until it is stopped.
   openova-flow-adapter-flux --context NAME[,NAME...]
-        Without FLOW_SERVER_URL: shows these clusters, each as a region, on a page that this process serves on this
-        machine. It needs only your own permissions to read. All namespaces, unless you name some.
+        Without FLOW_SERVER_URL, outside of a cluster: shows these clusters, each as a region, on a page that this
+        process serves on this machine. It needs only your own permissions to read. All namespaces, unless you name some.
   openova-flow-adapter-flux record [-o FILE] [--redact] [flags]
         Writes every object version that the watch delivers as JSON lines, to stdout or FILE. --redact removes
         possible secrets: values, substitutes, patches, annotations, and quotes of these in messages.
   openova-flow-adapter-flux replay [--speed N|max] [--dry-run] [--rebase] [--stay] [flags] REGION=FILE...
-        Replays recordings, each as a region, through the same mapping to the flow server, at N times the speed of
-        the recording (default 1). FILE may be - for stdin. Exits when the server has confirmed everything.
+        Replays recordings of regions through the same mapping to the flow server, at N times the recorded speed
+        (default 1). FILE may be - for stdin. Exits when the server has confirmed everything.
         --dry-run needs no server: it prints every message on stdout, one a line; FLOW_ID defaults to "replay".
         --rebase moves all times to the time of the replay. --stay prints "replayed" at the end and goes on renewing
         the claims of the regions, which become stale otherwise.

@@ -72,7 +72,7 @@ func regionOf(context string) string {
 	return key
 }
 
-// runLocal runs a server on loopback and an adapter for each context of c, all in this process, until ctx is done.
+// runLocal runs a server on loopback and an adapter for each context of c, all in this process, until ctx is done or one of them fails.
 func runLocal(ctx context.Context, c config, r *reader, s std) error {
 	listener, err := listenLocal()
 	if err != nil {
@@ -132,7 +132,7 @@ func runLocal(ctx context.Context, c config, r *reader, s std) error {
 	}
 }
 
-// listenLocal listens on loopback: on the usual port, or on any other if that is in use.
+// listenLocal listens on loopback: on the usual port, or on any other if that fails.
 func listenLocal() (net.Listener, error) {
 	if l, err := net.Listen("tcp", "127.0.0.1:8080"); err == nil {
 		return l, nil

@@ -14,7 +14,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// version is set at link time; otherwise the version that the Go toolchain recorded is used.
+// version is set at link time; see buildVersion.
 var version = ""
 
 func main() {

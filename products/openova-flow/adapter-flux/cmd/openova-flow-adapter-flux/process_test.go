@@ -33,7 +33,7 @@ func kubeconfigOf(t testing.TB, s *apitest.Server) string {
 	return kubeconfigAt(t, s, s.URL())
 }
 
-// kubeconfigAt writes a kubeconfig for s with another URL.
+// kubeconfigAt writes a kubeconfig for s, reached at url.
 func kubeconfigAt(t testing.TB, s *apitest.Server, url string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "kubeconfig")

@@ -404,11 +404,9 @@ func (d *decision) counts(source, text, origin string) bool {
 	}
 	s, byRef := d.sources[source], d.source(source).ByRef()
 	origin = cmp.Or(origin, s.origin[text])
-	for _, one := range []string{text, origin} {
-		got := revision.ReadName(one)
-		if d.want.Is(got, byRef) || d.commit != "" && got.Digest == d.commit {
-			return true
-		}
+	got, from := revision.ReadName(text), revision.ReadName(origin)
+	if d.want.Is(got, byRef) || d.want.Is(from, false) || d.commit != "" && (got.Digest == d.commit || from.Digest == d.commit) {
+		return true
 	}
 	return d.order(text, origin) == later || s.later[text]
 }

@@ -737,6 +737,8 @@ func TestRevision_Syntax(t *testing.T) {
 		{commit("a"), "OCIRepository", "tag latest", "latest@" + digest, a, true},
 		{commit("a"), "OCIRepository", "tag latest", "latest@" + digest, commit("a"), true},
 		{commit("b"), "OCIRepository", "tag latest", "latest@" + digest, a, false},
+		{"main", "OCIRepository", "tag latest", "latest@" + digest, a, false}, // built from some commit of main
+		{"20260131", "OCIRepository", "semver 2.x", "20260131@" + digest, "", true},
 	} {
 		source := fmt.Sprintf(`{"id":"r/%s/n/s","flowId":"F","region":"r","label":"s","status":"succeeded","meta":{"kind":%q,"auxiliary":true,"namespace":"n","url":"https://x/y","ref":%q,"revision":%q,"originRevision":%q,"judgement":{%s}}}`,
 			tt.kind, tt.kind, tt.ref, tt.shown, tt.origin, ready)

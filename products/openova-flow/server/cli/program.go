@@ -35,7 +35,7 @@ type Setting = settings.Setting
 // ErrNotAllowed is the error of Setting.Set if the list of allowed values says all that is wrong with the value.
 var ErrNotAllowed = settings.ErrNotAllowed
 
-// All returns every setting of the program, for documentation: do not call their Set.
+// All returns every setting of the program, for documentation. For a setting of every server, Set only checks the value.
 func (p Program) All() []Setting { return p.settings(new(config)) }
 
 // settings returns every setting of the program. Settings of every server store their value in c.

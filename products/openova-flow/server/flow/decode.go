@@ -6,11 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// MaxInteger and -MaxInteger are the largest and the smallest integer of a field. A float64 represents every integer in this
-// range exactly.
+// MaxInteger limits the integers of all fields: a float64 represents each from -MaxInteger to MaxInteger exactly.
 const MaxInteger = 1<<53 - 1
 
-// maxTime and -maxTime are the latest and the earliest instant of a field, in Unix milliseconds: the range of a JavaScript Date.
+// maxTime limits posted instants to those of a JavaScript Date: from -maxTime to maxTime, in Unix milliseconds.
 const maxTime = 8_640_000_000_000_000
 
 // Message is one FlowMessage. Only the fields that its Type uses are set.

@@ -414,7 +414,7 @@ func (s *State) Regions() []string {
 // RelCount returns the number of relationships.
 func (s *State) RelCount() int { return len(s.rels) }
 
-// Bytes returns the approximate memory of the state: the JSON of decoded elements, and a fixed cost for each element and region.
+// Bytes returns the approximate memory of the state: the JSON of decoded elements, and a cost for each id, relationship and region.
 func (s *State) Bytes() int64 { return s.bytes }
 
 // Approximate bytes of maps, indexes and headers.

@@ -143,6 +143,38 @@ func TestJudgement_SuspendedKustomizationIsObservedOnlyIfReady(t *testing.T) {
 	}
 }
 
+// TestJudgement_RetryAfterAFailureIsNotRoutine: an object that failed after it was ready is not ready while its controller tries again, and is ready since
+// its recovery afterwards.
+func TestJudgement_RetryAfterAFailureIsNotRoutine(t *testing.T) {
+	again := cond{"Ready", "Unknown", "Progressing", "Reconciliation in progress", 80, 1}
+	git := func(c cond) *unstructured.Unstructured {
+		u := artifact(t, "GitRepository", "flux-system", "fleet", "True", "Succeeded")
+		return set(u, conditionList(c), "status", "conditions")
+	}
+	for id, c := range map[string]struct {
+		reason string
+		at     func(cond) *unstructured.Unstructured
+	}{
+		"fsn1/app": {"UpgradeFailed", func(c cond) *unstructured.Unstructured { return release(t, "app", c) }},
+		"fsn1/Kustomization/flux-system/apps": {"HealthCheckFailed", func(c cond) *unstructured.Unstructured {
+			return kustomization(t, 1, "main@sha1:1", "main@sha1:1", c)
+		}},
+		"fsn1/GitRepository/flux-system/fleet": {"GitOperationFailed", git},
+	} {
+		w := newWorld(t)
+		w.put(c.at(cond{"Ready", "True", "Succeeded", "", 1, 1}))
+		w.put(c.at(cond{"Ready", "False", c.reason, "no", 10, 1}))
+		w.put(c.at(again))
+		if j := segmentAt(t, w.must(id), ms(85).Ms()); j["state"] != "broken" || j["gate"] == "pass" {
+			t.Errorf("%s, tried again: %v, gate %v", id, j["state"], j["gate"])
+		}
+		w.put(c.at(cond{"Ready", "True", "Succeeded", "", 90, 1}))
+		if j := judgements(t, w.must(id))[0]; j["state"] != "ready" || j["since"] != float64(ms(90).Ms()) {
+			t.Errorf("%s, recovered: %v since %v", id, j["state"], j["since"])
+		}
+	}
+}
+
 func TestJudgement_ReconcilingThatIsFalseRetriesNothing(t *testing.T) {
 	for status, want := range map[string]any{"True": []any{"retrying"}, "False": nil} {
 		w := newWorld(t)

@@ -31,13 +31,14 @@ func (f *facts) remember(past *facts, at flow.Time) {
 			f.changedSince = at
 		}
 	}
+	f.setFailure(past.failure)
+	f.routine = f.routine && !f.failure.exists()
 	switch {
 	case f.ready.status == "True" && past.readySince.IsZero():
 		f.readySince = f.ready.since
-	case f.ready.status == "True", f.routine: // a routine reconciliation changes nothing
+	case f.ready.status == "True", f.routine:
 		f.readySince = past.readySince
 	}
-	f.setFailure(past.failure)
 }
 
 // wasReady reports whether the object was Ready at its current generation and revision, is not Ready now, and has not stalled. It sets readyGeneration

@@ -32,7 +32,7 @@ var patterns = []struct {
 	{[]string{"bearer", "basic"}, regexp.MustCompile(`(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}`), "${1} " + Mark},
 	{[]string{"eyj"}, regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`), Mark},
 	{[]string{"akia", "asia"}, regexp.MustCompile(`\b(?:AKIA|ASIA)[A-Z0-9]{16}\b`), Mark},
-	{[]string{"gh", "glpat", "xox"}, regexp.MustCompile(`\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\bglpat-[A-Za-z0-9_-]{16,}|\bxox[a-z]-[A-Za-z0-9-]{10,}`), Mark},
+	{[]string{"gh", "github_pat_", "glpat", "xox"}, regexp.MustCompile(`\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\bglpat-[A-Za-z0-9_-]{16,}|\bxox[a-z]-[A-Za-z0-9-]{10,}`), Mark},
 	{[]string{"ofl_", "hvs.", "npm_", "dckr_pat_", "sk_live_", "aiza", "age-secret-key-"}, regexp.MustCompile(`\b(?:ofl_|hvs\.|npm_|dckr_pat_|sk_live_|AIza|AGE-SECRET-KEY-)[A-Za-z0-9_-]{16,}`), Mark},
 	{[]string{"pass", "secret", "api", "access", "private"}, regexp.MustCompile(`(?i)((?:pass(?:word|wd|phrase)|client[-_]?secret|api[-_]?key|access[-_]?key|private[-_]?key)["']?\s*[:=]\s*)(?:'[^'\n]+'|"[^"\n]+")`), "${1}" + Mark},
 	{[]string{"pass", "secret", "api", "access", "private"}, regexp.MustCompile(`(?i)((?:pass(?:word|wd|phrase)|client[-_]?secret|api[-_]?key|access[-_]?key|private[-_]?key)[\\"']*\s*[:=]\s*[\\"']*)[^\s"'\\,;&})\]]+`), "${1}" + Mark},

@@ -131,7 +131,7 @@ func TestText_RemovesSecretsOnly(t *testing.T) {
 			t.Errorf("%q became %q", with, got)
 		}
 	}
-	for _, with := range []string{"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-_", "AKIAIOSFODNN7EXAMPLE", "ghp_0123456789abcdefghijABCDEFGHIJ", "github_pat_0123456789abcdefghij_x", "glpat-0123456789abcdefghij", "ofl_0123456789abcdefghijABCDEFGHIJ-_0123456789a", "hvs.0123456789abcdefghij", "npm_0123456789abcdefghij", "dckr_pat_0123456789abcdefghij", "sk_live_0123456789abcdefghij", "AIza0123456789abcdefghij", "AGE-SECRET-KEY-1ABCDEFGHIJKLMNOPQRST", "xoxb-0123456789-abc"} {
+	for _, with := range []string{"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-_", "AKIAIOSFODNN7EXAMPLE", "ghp_0123456789abcdefghijABCDEFGHIJ", "github_pat_0123456789ABCDEFabcdef_x", "glpat-0123456789abcdefghij", "ofl_0123456789abcdefghijABCDEFGHIJ-_0123456789a", "hvs.0123456789abcdefghij", "npm_0123456789abcdefghij", "dckr_pat_0123456789abcdefghij", "sk_live_0123456789abcdefghij", "AIza0123456789abcdefghij", "AGE-SECRET-KEY-1ABCDEFGHIJKLMNOPQRST", "xoxb-0123456789-abc"} {
 		if got := Text("is " + with + " valid"); got != "is "+Mark+" valid" {
 			t.Errorf("%q became %q", with, got)
 		}

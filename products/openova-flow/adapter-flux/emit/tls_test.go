@@ -56,7 +56,7 @@ func sign(t *testing.T, template, parent *x509.Certificate, by *ecdsa.PrivateKey
 	return der, own
 }
 
-// issue returns a certificate for a host that is valid until an instant.
+// issue returns a certificate for a host, valid from an hour ago.
 func (a *authority) issue(t *testing.T, host string, until time.Time) tls.Certificate {
 	template := &x509.Certificate{SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-time.Hour), NotAfter: until}
 	if ip := net.ParseIP(host); ip != nil {
@@ -111,18 +111,18 @@ func TestUnanswered_ErrorNamesTheFailureOfTheConnection(t *testing.T) {
 	for name, c := range map[string]struct {
 		url, ca, wantPart string
 	}{
-		"valid":                          {good.URL, trusted, ""},
-		"unknown authority":              {good.URL, file("other.pem", other.pem), "unknown authority"},
-		"not an authority of the system": {good.URL, "", "unknown authority"},
-		"expired":                        {serve(t, ca.issue(t, "127.0.0.1", time.Now().Add(-time.Minute))).URL, trusted, "expired"},
-		"another host":                   {serve(t, ca.issue(t, "flow.example", hour)).URL, trusted, "another host"},
-		"client certificate required":    {mutual.URL, trusted, "TLS: the connection to the flow server was refused"},
-		"server without TLS":             {strings.Replace(plain.URL, "http:", "https:", 1), trusted, "does not speak TLS"},
-		"CA file without a CA":           {good.URL, file("empty.pem", "nothing"), "FLOW_CA_FILE cannot be used"},
-		"no CA file":                     {good.URL, filepath.Join(dir, "absent"), "FLOW_CA_FILE cannot be used"},
-		"connection refused":             {"http://127.0.0.1:1", "", "refuses connections"},
-		"no answer":                      {"http://" + silent.Addr().String(), "", "did not answer in time"},
-		"no such host":                   {"http://flow.invalid", "", "DNS"},
+		"valid":                       {good.URL, trusted, ""},
+		"unknown authority":           {good.URL, file("other.pem", other.pem), "unknown authority"},
+		"no CA file":                  {good.URL, "", "unknown authority"},
+		"expired":                     {serve(t, ca.issue(t, "127.0.0.1", time.Now().Add(-time.Minute))).URL, trusted, "expired"},
+		"another host":                {serve(t, ca.issue(t, "flow.example", hour)).URL, trusted, "another host"},
+		"client certificate required": {mutual.URL, trusted, "TLS: the connection to the flow server was refused"},
+		"server without TLS":          {strings.Replace(plain.URL, "http:", "https:", 1), trusted, "does not speak TLS"},
+		"CA file without a CA":        {good.URL, file("empty.pem", "nothing"), "FLOW_CA_FILE cannot be used"},
+		"absent CA file":              {good.URL, filepath.Join(dir, "absent"), "FLOW_CA_FILE cannot be used"},
+		"connection refused":          {"http://127.0.0.1:1", "", "refuses connections"},
+		"no answer":                   {"http://" + silent.Addr().String(), "", "did not answer in time"},
+		"no such host":                {"http://flow.invalid", "", "DNS"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			timeout := 5 * time.Second

@@ -48,7 +48,7 @@ func describeSource(o object, m map[string]any) {
 	put(m, "updatedAt", artifact.time("lastUpdateTime"))
 }
 
-// maxRevision is the limit for an origin's revision or a reference in a node, in bytes.
+// maxRevision is the limit for an origin's revision or the value of a reference, in bytes.
 const maxRevision = 512
 
 // address returns a URL without user, query and fragment, which may be credentials; empty if it is invalid or has no host.
@@ -93,7 +93,7 @@ func resourceSetNeeds(o object) []key {
 	return union(all, nil)
 }
 
-// inventory returns the ids of the releases and Kustomizations in status.inventory. Its entries are <namespace>_<name>_<group>_<kind>.
+// inventory returns the node ids of the releases and Kustomizations in status.inventory, where the id of an entry is <namespace>_<name>_<group>_<kind>.
 func (c Config) inventory(o object) (ids []string) {
 	for _, item := range o.status.object("inventory").list("entries") {
 		m, _ := item.(map[string]any)

@@ -25,7 +25,7 @@ func (o *oneOf) UnmarshalJSON(raw []byte) error {
 	return json.Unmarshal(raw, (*[]string)(o))
 }
 
-// outcome is the expected state of a case at one time. Absent fields are not checked.
+// outcome is the expected state of a case at one time. What is absent is not checked, except the root of a problem.
 type outcome struct {
 	Display  map[string]string
 	Marks    map[string][]string
@@ -73,8 +73,7 @@ func (r *replay) until(now int64) *flow.Message {
 	return held.Snapshot()
 }
 
-// TestCases: each case has objects of real controllers and the expected problems, states and verdicts.
-func TestCases(t *testing.T) {
+func TestCases_HaveTheExpectedResult(t *testing.T) {
 	for _, name := range caseFiles(t) {
 		t.Run(name, func(t *testing.T) {
 			raw, err := os.ReadFile("../testdata/cases/" + name + ".expect.json")

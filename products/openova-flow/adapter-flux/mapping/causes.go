@@ -37,7 +37,7 @@ func kubectlGet(kind, namespace, name int) func([]string) []string {
 	}
 }
 
-// health returns the clause for the first object in the message of a failed health check.
+// health returns the clause for the first object in the message of a failed health check, and how many more objects it names.
 func health(ending string) func([]string) string {
 	return func(g []string) string {
 		more := ""

@@ -19,8 +19,8 @@ func dependingOn(t *testing.T, name string, deps ...string) *unstructured.Unstru
 	return set(release(t, name), list, "spec", "dependsOn")
 }
 
-// TestEdges_FromARemovedDependencyAreSentAgain: a subscriber removes the edges of a deleted node, so edges that other nodes still have are sent again, with a
-// missing end.
+// TestEdges_FromARemovedDependencyAreSentAgain: a subscriber removes the edges of a deleted node, so those to nodes that still depend on it are sent
+// again.
 func TestEdges_FromARemovedDependencyAreSentAgain(t *testing.T) {
 	w := newWorld(t)
 	w.put(dependingOn(t, "bp-a", "bp-base"))

@@ -141,10 +141,15 @@ func TestController_DownShardDoesNotAffectOthers(t *testing.T) {
 	if n.Label != "helm-controller-1a2b3c" {
 		t.Errorf("%s", n.JSON())
 	}
+	got := map[string]insight.Problem{}
 	for _, p := range w.problems(3600) {
-		if p.ID == n.ID && (len(p.IDs) != 1 || !slices.Contains(p.Command, "helm-controller-leader-election-1a2b3c") || !strings.Contains(p.Sentence, "shard")) {
-			t.Errorf("%+v", p)
-		}
+		got[p.ID] = p
+	}
+	if p := got[n.ID]; len(p.IDs) != 1 || !slices.Contains(p.Command, "helm-controller-leader-election-1a2b3c") || !strings.Contains(p.Sentence, "shard") {
+		t.Errorf("the problem of the shard is %+v", p)
+	}
+	if p := got["fsn1/new"]; p.Class != "not-picked-up" {
+		t.Errorf("the problem of a release is %+v", p)
 	}
 }
 

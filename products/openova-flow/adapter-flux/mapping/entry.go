@@ -11,7 +11,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// entry is what one node is made from: an object, by the relevant facts of its newest version and of its past, or a controller that is down.
+// entry has what one node is made from: facts of the newest and of earlier versions of an object, or of a controller that is down.
 type entry struct {
 	key
 	id, uid string
@@ -59,7 +59,7 @@ func (e *entry) remember(past *entry, ready condition) {
 	}
 }
 
-// commonMeta returns the meta that nodes of all kinds have. ready is the Ready that the node shows.
+// commonMeta returns the meta that objects of all kinds have in common. ready is the Ready that the node shows.
 func commonMeta(o object, ready condition) map[string]any {
 	m := map[string]any{"kind": o.kind}
 	put(m, "namespace", o.namespace)
@@ -137,7 +137,7 @@ func encode(m map[string]any) flow.Object {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(m); err != nil {
-		panic(err) // cannot happen: strings, numbers, booleans, times, and lists and maps of these always encode
+		panic(err) // cannot happen: a meta has only values that always encode
 	}
 	return flow.Object(bytes.TrimRight(b.Bytes(), "\n"))
 }

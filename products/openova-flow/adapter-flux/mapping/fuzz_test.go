@@ -55,7 +55,7 @@ var substitutes = []any{
 	"True", "False", "Unknown", "Progressing", "DependencyNotReady", "2026-03-01T12:07:00Z", "0001-01-01T00:00:00Z",
 }
 
-// edit replaces one of the values in v, counted in the order of the keys.
+// edit replaces one of the values in v, counted in the order of the keys; none if there are fewer.
 func edit(v any, which, by byte) {
 	left := int(which)
 	var walk func(v any) bool
@@ -87,7 +87,7 @@ func edit(v any, which, by byte) {
 	walk(v)
 }
 
-// checkVersions checks the guarantees of a Cluster for versions of one object.
+// checkVersions checks the guarantees of FuzzMapping for versions in this order.
 func checkVersions(t *testing.T, versions ...*unstructured.Unstructured) {
 	config := mapping.Config{FlowID: "f", Region: "r"}
 	c, held := mapping.NewCluster(config), flow.NewState("f", 0)

@@ -62,7 +62,7 @@ type facts struct {
 	unwatched    []string // entries of spec.dependsOn that are not watched: namespace/name, after the kind if that differs
 	checking     bool     // it waits for the health of what it applied
 	checks       []string // node ids whose health it waits for, or that its failed health check names
-	otherChecks  []string // objects of other kinds whose health it waits for
+	otherChecks  []string // Kind namespace/name of the other objects in spec.healthChecks
 	sourceID     string
 	controllerID string // node id of its controller, if that is down
 
@@ -414,7 +414,7 @@ func span(ms int64) string {
 	return s
 }
 
-// short shortens the digest of a revision, as Git does.
+// short shortens the digest of a revision to 12 characters.
 func short(revision string) string {
 	if before, digest, ok := strings.Cut(revision, ":"); ok && len(digest) > 12 {
 		return before + ":" + digest[:12]

@@ -258,8 +258,8 @@ func TestJudgement_StalledCountsDuringReconciliation(t *testing.T) {
 	}
 }
 
-// TestJudgement_FailureAfterAnotherTryEndsLater: a failure after a retry is a new failure, even if no version in between was seen.
-func TestJudgement_FailureAfterAnotherTryEndsLater(t *testing.T) {
+// TestRun_EndsWithItsLastFailure: also if no version between the failures was seen.
+func TestRun_EndsWithItsLastFailure(t *testing.T) {
 	failed := func(at int) *unstructured.Unstructured {
 		u := release(t, "app", cond{"Ready", "False", "RollbackSucceeded", "put back", at, 1}, cond{"Stalled", "True", "RetriesExceeded", "no more", at, 1})
 		return set(u, []any{map[string]any{"version": int64(at), "status": "deployed", "action": "rollback", "lastDeployed": sec(at - 5)}}, "status", "history")

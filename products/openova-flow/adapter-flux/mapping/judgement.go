@@ -41,7 +41,7 @@ type cause struct {
 	class    string   // stable, for programs
 	object   string   // Kind/namespace/name of the object at fault, if the message names one
 	sentence string   // for a person, with the object's own name
-	command  []string // argv of the command to run next; empty: none helps
+	command  []string // argv of the command to run next; may be empty
 	inGit    bool     // only a change of the manifest, chart or values helps
 }
 

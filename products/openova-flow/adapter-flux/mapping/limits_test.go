@@ -74,7 +74,7 @@ func TestCluster_ConditionsOfWrongTypesReadAsAbsent(t *testing.T) {
 	}
 }
 
-// needing returns a world with a release that waits for n others, with names of maximum length.
+// needing returns a world with a release that names n dependencies, each twice, with names of maximum length.
 func needing(t *testing.T, n int) *world {
 	u := release(t, "hostile", cond{kind: "Ready", status: "False", reason: "DependencyNotReady", message: "dependency 'flux-system/a' is not ready", at: 1})
 	var deps []any
@@ -90,7 +90,7 @@ func needing(t *testing.T, n int) *world {
 
 func TestCluster_DependenciesOfAnObjectAreBounded(t *testing.T) {
 	w := needing(t, 20_000)
-	if got := len(w.edges()); got != 1+4096/2 { // each is named twice
+	if got := len(w.edges()); got != 1+4096/2 {
 		t.Errorf("%d edges", got)
 	}
 	n := w.must("fsn1/hostile")

@@ -73,7 +73,7 @@ func (f *facts) ahead() string {
 			return wanted
 		}
 		return ""
-	default: // by chartRef: the chart's version may differ from the tag, so digests are compared
+	default: // without a HelmChart: the chart's version may differ from the tag, so digests are compared
 		_, digest, _ := strings.Cut(from.revision, "@")
 		if f.digest == "" || digest == "" || digest == f.digest || from.ready.status != "True" {
 			return ""
@@ -86,7 +86,7 @@ func (f *facts) ahead() string {
 	return ""
 }
 
-// setFailure sets the failure: a new one or, during a retry, the earlier one of the same generation and revision.
+// setFailure sets the failure, if there is one: a new one or, during a retry, the earlier one of the same generation and revision.
 func (f *facts) setFailure(before failure) {
 	generation := cmp.Or(f.ready.generation, f.generation)
 	if before.generation != generation || before.revision != f.attempted && f.attempted != "" && before.revision != "" {

@@ -56,7 +56,7 @@ func anyObject(t *testing.T, rng *rand.Rand) *unstructured.Unstructured {
 	return set(u, fmt.Sprint("uid-", rng.IntN(2)), "metadata", "uid")
 }
 
-// related returns the facts of a node that come from the current versions of other objects.
+// related returns the facts of a node that depend only on the current versions of objects.
 func related(t *testing.T, n flow.Node) string {
 	t.Helper()
 	m := meta(t, n)

@@ -189,12 +189,12 @@ func TestApply_SourceIsNotCopiedIntoItsUsers(t *testing.T) {
 		w.put(release(t, fmt.Sprint("app", i), cond{"Ready", "True", "InstallSucceeded", "ok", 1, 1}))
 	}
 	changes := w.put(set(artifact(t, "HelmRepository", "flux-system", "charts", "True", "Succeeded"), "rev-2", "status", "artifact", "revision"))
-	if len(changes) > 1 {
+	if len(changes) != 1 || changes[0].Node == nil || changes[0].Node.ID != "fsn1/HelmRepository/flux-system/charts" {
 		t.Errorf("%d changes, want the repository's own", len(changes))
 	}
 }
 
-// TestJudgement_SentencesOfKustomizations checks object and command of sentences that are easily wrong.
+// TestJudgement_SentencesOfKustomizations checks failures that are easily mistaken for others.
 func TestJudgement_SentencesOfKustomizations(t *testing.T) {
 	_, v := later(t, "kustomizations", hour)
 	for name, want := range map[string]struct{ class, sentence, not, command string }{

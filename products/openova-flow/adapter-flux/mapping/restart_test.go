@@ -66,7 +66,7 @@ func TestCluster_KeepsNothingOfDeletedObjects(t *testing.T) {
 	}
 }
 
-// TestCluster_KeepsNoInstantsOfFormerRuns has one release that starts first, and another one with new runs for years.
+// TestCluster_KeepsNoInstantsOfFormerRuns has one release that starts first, and another one with a thousand later runs.
 func TestCluster_KeepsNoInstantsOfFormerRuns(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "first", cond{"Ready", "Unknown", "Progressing", "Running 'install' action with timeout of 5m0s", 1, 1}))
@@ -182,8 +182,8 @@ func withoutChart(n flow.Node) string {
 	return s
 }
 
-// TestSeed_RestartWithoutNodesUsesTheHistory: without the server's nodes, the start of a run is that of its last attempt in status.history, up to a second later than
-// in the conditions of that time. The conditions still have its end.
+// TestSeed_RestartWithoutNodesUsesTheHistory: without the server's nodes, a run starts with its last attempt in status.history. That is at most a second later
+// than in the conditions of that time. The conditions still have its end.
 func TestSeed_RestartWithoutNodesUsesTheHistory(t *testing.T) {
 	for _, rec := range recordings[:2] {
 		t.Run(rec.file, func(t *testing.T) {

@@ -6,15 +6,15 @@ import "github.com/openova-io/openova/products/openova-flow/server/flow"
 type phase int
 
 const (
-	idle   phase = iota // none yet, waiting for a dependency, a source or a value, or being deleted
+	idle   phase = iota // no action: not started, waiting, failed before an action, or being deleted
 	acting              // it works on the object
-	done                // an action succeeded or failed
+	done                // an action succeeded or failed, or the controller has given up
 )
 
 // evidence has the facts about the controller's work in one version of an object.
 type evidence struct {
 	phase    phase
-	outcome  string // succeeded or failed; empty if a retry or a remediation follows. For phase idle: of the last run in the history, if it succeeded
+	outcome  string // succeeded or failed, as the node's status; empty while that is another. For phase idle: of the last run in the history, if it succeeded
 	stalled  bool
 	gen      int64     // the generation of the work; 0: unknown
 	failures int64     // failed attempts at that generation
@@ -42,7 +42,7 @@ type run struct {
 // next returns the run after one more version of the object. The same version again changes nothing.
 //
 // A run begins when the controller acts on another generation, or acts again after success or giving up. No run begins when it waits, is
-// suspended, or becomes Ready again without an action.
+// suspended, or after success becomes Ready again without an action.
 func (r run) next(e evidence) run {
 	switch e.phase {
 	case acting:

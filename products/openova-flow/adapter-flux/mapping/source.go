@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// artifact is the newest result of an object that other entries use, like a HelmChart or a source.
+// artifact is the newest result of an object that entries may use, like a HelmChart or a source.
 type artifact struct {
 	uid        string
 	generation int64

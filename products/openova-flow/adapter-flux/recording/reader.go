@@ -25,7 +25,7 @@ type Reader struct {
 func NewReader(r io.Reader) *Reader { return &Reader{values: newSplitter(r)} }
 
 // Next returns the next event of a mapped kind, and io.EOF after the last. It skips bookmarks and other kinds. The items of a list, as kubectl prints it, are
-// ADDED events. An error within a value has the line. Later calls return the same error.
+// ADDED events. Other errors have the line. Later calls return the same error.
 func (r *Reader) Next() (mapping.Event, error) {
 	for len(r.pending) == 0 && r.err == nil {
 		raw, line, err := r.values.next()

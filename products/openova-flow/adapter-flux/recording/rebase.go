@@ -22,7 +22,7 @@ func (r Rebase) Time(ms int64) int64 {
 	return r.Start + int64(elapsed)
 }
 
-// Object returns a copy in which every string that is an RFC 3339 time is moved. Times have milliseconds, since speed makes fractions of seconds.
+// Object returns a copy in which every string that is an RFC 3339 time is moved. Moved times may have milliseconds.
 func (r Rebase) Object(u *unstructured.Unstructured) *unstructured.Unstructured {
 	moved, _ := r.value(u.Object).(map[string]any)
 	return &unstructured.Unstructured{Object: moved}

@@ -181,6 +181,28 @@ func TestPump_SkipsAMalformedRelease(t *testing.T) {
 	}
 }
 
+func TestWatcher_ProblemsNameAnOptionalKindThatDelaysComplete(t *testing.T) {
+	optional := watch.Kinds[2]
+	s := server(t, releases, charts, optional)
+	repair := s.Fail(-1, apitest.Unauthorized, func(r *http.Request) bool {
+		return isList(r) && strings.HasSuffix(r.URL.Path, "/"+optional.Resource.Resource)
+	})
+	r := onServer(t, s.Config(), func(c *watch.Config) { c.Kinds = watch.Kinds[:3] })
+	named := func() bool {
+		p := r.watcher.Problems()
+		return len(p) == 1 && strings.Contains(p[0], "(401)") && strings.Contains(p[0], optional.Resource.Resource)
+	}
+	eventually(t, named, func() any { return r.watcher.Problems() })
+	if closed(r.watcher.Complete()) {
+		t.Error("complete without the list of an optional kind")
+	}
+	repair()
+	done(t, r.watcher.Complete(), "complete")
+	if p := r.watcher.Problems(); len(p) != 0 {
+		t.Errorf("problems: %q", p)
+	}
+}
+
 // everything is a Discovery that serves every kind in the required version.
 type everything struct{}
 

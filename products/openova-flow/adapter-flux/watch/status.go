@@ -226,8 +226,8 @@ func (b *board) gaps() []Gap {
 	return slices.Compact(gaps) // a gap that is independent of the namespace occurs once for each namespace
 }
 
-// problems returns sentences, without duplicates: for required targets with a problem, for targets without a problem whose initial list is not folded,
-// and for the identity until it is settled.
+// problems returns sentences, without duplicates: for required targets with a problem, for other targets until their initial list is folded or they have a
+// lasting problem, and for the identity until it is settled.
 func (b *board) problems() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -240,7 +240,7 @@ func (b *board) problems() []string {
 			out = append(out, "the cluster is not identified yet: "+p.Text)
 		case t.kind == identity:
 			out = append(out, "the cluster is not identified yet")
-		case bad && t.kind.Required:
+		case bad && (t.kind.Required || !t.synced && !p.Class.lasting()):
 			out = append(out, p.Text)
 		case !bad && !t.synced:
 			out = append(out, "the initial list of "+t.kind.Resource.Resource+where(t.namespace)+" is not complete yet")

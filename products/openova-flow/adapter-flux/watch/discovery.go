@@ -85,14 +85,14 @@ func (d APIDiscovery) get(ctx context.Context, path string, into any) (found boo
 	return true, nil
 }
 
-// served returns nil if the cluster serves k in the version that this package reads, or if ctx was cancelled, otherwise the problem.
+// served returns nil if the cluster serves k in its version, or if ctx was cancelled, otherwise the problem.
 func served(ctx context.Context, d Discovery, k Kind) *Problem {
 	versions, err := d.Versions(ctx, k.Resource)
 	switch {
 	case err != nil:
 		p := problemOf(err, "discover", k, "")
 		if p != nil {
-			p.Text = strings.TrimSuffix(p.Text, where(""))
+			p.Text = strings.Replace(p.Text, where(""), "", 1)
 		}
 		return p
 	case len(versions) == 0:

@@ -33,17 +33,17 @@ type LeaderConfig struct {
 	Changed func(epoch int64, leading bool)
 
 	// Undelivered is called while this process holds the Lease. It returns true if delivery will have failed for too long by the given time, so that a
-	// process that can deliver should take over. It must not call the Leader. Reaches reports whether this process could deliver. Default: the Lease is
-	// kept as long as it can be renewed.
+	// process that can deliver should take over. It must not call the Leader. Reaches reports whether this process could deliver. Unless both are
+	// set, the Lease is kept as long as it can be renewed.
 	Undelivered func(by time.Time) bool
 	Reaches     func(context.Context) bool
 
-	LeaseDuration time.Duration // default 15 s: time after a leader's last renewal until another process takes over
+	LeaseDuration time.Duration // default 15 s: time after a leader's last renewal until another process may take over
 	RenewDeadline time.Duration // default 10 s: time for which a leader that cannot renew continues
 	RetryPeriod   time.Duration // default 750 ms: time between renewals; others check for a free Lease every 1 to 2.2 periods
 }
 
-// LeaseName is the name of the Lease for a region of a flow: adapters of other flows or regions in the same cluster do not compete with it.
+// LeaseName is the name of the Lease for a region of a flow: adapters of other flows or regions in the same cluster do not compete for it.
 func LeaseName(flowID, region string) string {
 	sum := sha256.Sum256([]byte(flowID + "/" + region))
 	return "openova-flow-adapter-flux-" + hex.EncodeToString(sum[:5])
@@ -58,8 +58,7 @@ type Leader struct {
 	logged   Class              // of the last logged problem; empty: none
 	epoch    int64              // epoch of the Lease as this process last wrote it as its holder
 	held     bool               // this process has held the Lease in this term
-
-	notBefore time.Time // this process cannot have taken the Lease earlier
+	after    time.Time          // minimum acquireTime of this process, later than that of the previous holder
 }
 
 // NewLeader returns a Leader that does not take part in the election yet.
@@ -87,7 +86,7 @@ func (l *Leader) Problems() []string {
 	return nil
 }
 
-// problem returns the problem of a write, otherwise that of a read, since a write requires a read.
+// problem returns the problem of a write, otherwise that of a read.
 func (l *Leader) problem() (Problem, bool) {
 	for _, verb := range []string{"update", "create", "get"} {
 		if p, ok := l.problems[verb]; ok {
@@ -109,7 +108,7 @@ func (l *Leader) Run(ctx context.Context) error {
 	return nil
 }
 
-// term waits for the Lease, holds it as long as possible, and returns when it is lost.
+// term waits for the Lease, holds it as long as possible, and returns when it is lost or ctx ends.
 func (l *Leader) term(ctx context.Context) error {
 	l.mu.Lock()
 	l.held = false
@@ -160,8 +159,8 @@ func (l *Leader) change(leading bool) {
 	l.cfg.Changed(e, leading)
 }
 
-// Epoch returns the epoch of a process that has led since a time: that time in units of 2^-20 s, so that it is below 2^53. With an election, it is the time
-// when the process took the Lease; without one, when it started. So epochs with and without a Lease are comparable.
+// Epoch returns the epoch of a process that has led since a time: that time in units of 2^-20 s, so that it is below 2^53. since is when
+// the process took the Lease or, without an election, when it started, so that epochs with and without a Lease are comparable.
 func Epoch(since time.Time) int64 {
 	return max(since.Unix(), 0)<<20 + int64(since.Nanosecond())<<20/int64(time.Second)
 }
@@ -193,8 +192,8 @@ func (l *Leader) free(lease *coordinationv1.Lease) *coordinationv1.Lease {
 	return lease
 }
 
-// fill completes a Lease that is about to be written with this process as the holder. It sets or removes the offer to others, and moves the time of the
-// takeover after that of the previous holder, whose clock may have been ahead.
+// fill completes a Lease that is about to be written with this process as the holder. It sets or removes the offer to others, and makes acquireTime later
+// than that of the previous holder, whose clock may have been ahead.
 func (l *Leader) fill(lease *coordinationv1.Lease) {
 	if !holds(lease, l.cfg.Identity) {
 		return
@@ -207,8 +206,8 @@ func (l *Leader) fill(lease *coordinationv1.Lease) {
 	}
 	if lease.Spec.AcquireTime != nil {
 		at := lease.Spec.AcquireTime.Truncate(time.Microsecond) // the precision of times in a Lease
-		if at.Before(l.notBefore) {
-			at = l.notBefore
+		if at.Before(l.after) {
+			at = l.after
 		}
 		lease.Spec.AcquireTime = &metav1.MicroTime{Time: at}
 	}
@@ -218,7 +217,7 @@ func holds(lease *coordinationv1.Lease, identity string) bool {
 	return lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity == identity
 }
 
-// observe records the result of a request for the Lease, and the epoch if this process now holds the Lease.
+// observe records the result of a request for the Lease and, after a write of this process as the holder, the epoch.
 func (l *Leader) observe(verb string, lease *coordinationv1.Lease, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -226,16 +225,20 @@ func (l *Leader) observe(verb string, lease *coordinationv1.Lease, err error) {
 		at := lease.Spec.AcquireTime.Time
 		switch {
 		case !holds(lease, l.cfg.Identity):
-			l.notBefore = at.Add(time.Microsecond)
+			l.after = at.Add(time.Microsecond)
 		case verb != "get":
 			l.epoch, l.held = Epoch(at), true
 		}
 	}
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
-		err = nil // another process was faster, or the Lease did not exist yet
+	missing := apierrors.IsNotFound(err)
+	if missing && verb != "create" || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+		err = nil // another process was faster, or the Lease does not exist yet
 	}
 	k := Kind{Name: "Lease", Resource: coordinationv1.SchemeGroupVersion.WithResource("leases")}
 	p := problemOf(err, verb, k, l.cfg.Namespace)
+	if p != nil && missing {
+		p.Text = "cannot create leases.coordination.k8s.io: there is no namespace " + l.cfg.Namespace
+	}
 	switch {
 	case p == nil && err != nil:
 		return // the request was cancelled
@@ -258,8 +261,8 @@ func (l *Leader) observe(verb string, lease *coordinationv1.Lease, err error) {
 	l.logged = now.Class
 }
 
-// observedLeases is a client for Leases that reports its results to a Leader. It completes each Lease that it writes. It returns an offered Lease without its
-// holder if this process can take over.
+// observedLeases is a client for Leases that reports its results to a Leader. It fills each Lease before a write, and frees an offered Lease that
+// this process can take over.
 type observedLeases struct {
 	coordination.LeasesGetter
 	leader *Leader
@@ -280,7 +283,7 @@ func (s observedLease) Get(ctx context.Context, name string, o metav1.GetOptions
 	if err != nil || !s.leader.offers(lease) || !s.leader.reaches(ctx) {
 		return lease, err
 	}
-	// The holder may have renewed it meanwhile. Then an update of the old version would be a conflict, and the next attempt much later.
+	// The holder may have renewed it meanwhile. Then an update of the old version would be a conflict.
 	lease, err = s.LeaseInterface.Get(ctx, name, o)
 	s.leader.observe("get", lease, err)
 	if err == nil && s.leader.offers(lease) {

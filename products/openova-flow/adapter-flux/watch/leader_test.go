@@ -227,8 +227,8 @@ func TestEpoch_GrowsWithTimeAndStaysAnExactJSONNumber(t *testing.T) {
 	}
 }
 
-// TestLeader_EpochIsOfTheSameSchemeAsWithoutALease: a process without an election may follow one with an election, and the other way round.
-func TestLeader_EpochIsOfTheSameSchemeAsWithoutALease(t *testing.T) {
+// TestLeader_EpochsWithAndWithoutALeaseAreComparable: a process without an election may follow one with an election, and the other way round.
+func TestLeader_EpochsWithAndWithoutALeaseAreComparable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := newClient()
 		with := startCandidate(t, client, "pod-1")
@@ -448,6 +448,23 @@ func TestLeader_TakesAReleasedOfferWithoutAsking(t *testing.T) {
 		advance(2 * time.Second)
 		if !second.current().leads || calls.Load() != 0 {
 			t.Errorf("the second leads: %v, after %d calls of Reaches", second.current().leads, calls.Load())
+		}
+	})
+}
+
+func TestLeader_ReportsAMissingNamespace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := newClient()
+		client.PrependReactor("create", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
+			return true, nil, apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "flux-system")
+		})
+		c := startCandidate(t, client, "pod-1")
+		advance(10 * time.Second)
+		if p := c.leader.Problems(); len(p) != 1 || !strings.Contains(p[0], "namespace flux-system") {
+			t.Errorf("problems: %q", p)
+		}
+		if n := c.log.lines("leader election unavailable", "class=not-found"); n != 1 {
+			t.Errorf("%d log lines, want 1:\n%s", n, c.log)
 		}
 	})
 }

@@ -14,8 +14,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// source lists and watches for a reflector. It reports the results of requests and the error events of watches, since a reflector reports neither a 429 or
-// a refused connection of a watch, nor error events. It repeats requests without an answer, since a reflector would wait longer each time, partly without
+// source lists and watches for a reflector. It reports the results of requests and the error events of watches, since a reflector does not
+// report all of them. It repeats requests without an answer, since a reflector would wait longer each time, partly without
 // checking its context.
 type source struct {
 	dynamic.ResourceInterface

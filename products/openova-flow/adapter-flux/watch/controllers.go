@@ -16,8 +16,8 @@ import (
 
 var leases = schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}
 
-// controllers finds Flux controllers that are down, by their Leases. A Lease has expired if it was not renewed for its duration and grace by
-// this process's clock: clocks of two machines are not compared.
+// controllers finds Flux controllers that are down, by their Leases. A controller is down if its Lease was not renewed for the
+// Lease's duration and grace, by this process's clock: clocks of two machines are not compared.
 type controllers struct {
 	grace time.Duration // time for the replacement of a pod
 	seen  map[string]renewal
@@ -29,7 +29,7 @@ type renewal struct {
 	at   time.Time
 }
 
-// observe returns the controllers whose Leases have expired, sorted by name.
+// observe returns the controllers that are down, sorted by Lease.
 func (c *controllers) observe(now time.Time, list []unstructured.Unstructured) []mapping.Controller {
 	var down []mapping.Controller
 	seen := map[string]renewal{}

@@ -5,7 +5,7 @@
 // them and passes the changes on.
 //
 // A kind that the cluster does not serve yet, or that the credentials may not read, is retried until it can be watched. No response of an API
-// server ends the Watcher. A problem is logged when its class changes. Watcher.Problems and Info.Gaps have the current ones.
+// server ends the Watcher. A problem is logged when its class changes.
 //
 // A Leader elects the process that reports its cluster.
 package watch

@@ -119,7 +119,7 @@ type rig struct {
 	info   watch.Info // the last one
 }
 
-// gaps returns kind, namespace and class of each kind that is not watched.
+// gaps returns kind, namespace and class of each Gap of the last Info.
 func (r *rig) gaps() []string {
 	r.infoMu.Lock()
 	defer r.infoMu.Unlock()

@@ -7,7 +7,7 @@ type Kind struct {
 	Name     string // kind field of the objects
 	Resource schema.GroupVersionResource
 	Required bool // needed for a useful result; other kinds add details
-	Uncommon bool // many clusters do not have it, so its absence is not reported
+	Uncommon bool // many clusters do not have it, so it is a Gap only if it is forbidden
 }
 
 // Kinds are the kinds that the mapping reads.

@@ -2,7 +2,7 @@ package watch
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Metrics has the metrics of this package. It is a prometheus.Collector.
+// Metrics has the metrics of a Watcher, a Pump and a Leader. It is a prometheus.Collector.
 type Metrics struct {
 	events, watchErrors *prometheus.CounterVec
 	mappingErrors       prometheus.Counter

@@ -40,7 +40,7 @@ type Pump struct {
 
 const (
 	maxVersions     = 16  // waiting versions of one object
-	room            = 512 // waiting items up to which no version is dropped, about 50 ms of work: a machine that is busy for a moment loses none
+	room            = 512 // waiting items up to which no version is dropped: a machine that is busy for a moment loses none
 	logSkippedAgain = time.Minute
 )
 

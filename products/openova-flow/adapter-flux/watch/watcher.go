@@ -36,8 +36,8 @@ type Config struct {
 
 	FirstRetry  time.Duration // default 500 ms; doubles
 	MaxRetry    time.Duration // default 10 s
-	Recheck     time.Duration // default 1 min: time between attempts to list an optional kind that is missing, forbidden or served only in another version
-	SettleAfter time.Duration // default 3 s: time after which a kind counts as missing, forbidden or served only in another version
+	Recheck     time.Duration // default 1 min: time between later attempts to list an optional kind that is missing, forbidden or served only in another version
+	SettleAfter time.Duration // default 3 s: time after which Complete no longer waits for a kind that is missing, forbidden or served only in another version
 	LeasePace   time.Duration // default 30 s: time between two lists of the Leases of Flux's controllers
 	LeaseGrace  time.Duration // default 1 min: time after a Lease has expired until its controller counts as down
 
@@ -49,11 +49,11 @@ type Config struct {
 type Watcher struct {
 	cfg     Config
 	board   *board
-	turn    chan struct{} // held by the reflector that reads its initial list
+	turn    chan struct{} // held by the reflector that reads its initial list, for at most turnTime
 	retries *retryLimiter
 }
 
-// turnTime is the maximum time for which one initial list delays the others.
+// turnTime is the maximum time for which one initial list delays the next.
 const turnTime = 5 * time.Second
 
 // New returns a Watcher that has not started.
@@ -106,7 +106,7 @@ func (w *Watcher) ClusterUID() string {
 func (w *Watcher) Complete() <-chan struct{} { return w.board.complete }
 
 // Problems returns a sentence for each reason why a required kind is not watched, why an initial list is not folded yet, and why the cluster is not
-// identified yet. A lasting problem of an optional kind is in Info.Gaps instead, except for the absence of an uncommon kind.
+// identified yet. A lasting problem of an optional kind is in Info.Gaps instead; of an uncommon kind, only a missing permission.
 func (w *Watcher) Problems() []string { return w.board.problems() }
 
 // Run watches until ctx ends, and pushes every version of every object to q. It returns when all its goroutines have ended. Call it once.
@@ -199,7 +199,7 @@ func (w *Watcher) identify(ctx context.Context, t *target) (string, *Problem) {
 
 // follow lists and watches t until ctx ends.
 func (w *Watcher) follow(ctx context.Context, q *Queue, t *target) {
-	// Initial lists are read one after the other, since several at once would dominate the peak memory of this process.
+	// Initial lists start one after the other, since several at once would dominate the peak memory of this process.
 	select {
 	case w.turn <- struct{}{}:
 	case <-ctx.Done():

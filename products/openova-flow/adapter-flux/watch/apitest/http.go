@@ -64,7 +64,7 @@ type resourcePath struct {
 	namespace, name string
 }
 
-// parse parses the path of a resource; ok is false if it is invalid.
+// parse parses the path of a resource; ok is false for any other path.
 func parse(path string) (p resourcePath, ok bool) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	switch {

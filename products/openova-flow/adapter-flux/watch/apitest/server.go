@@ -1,5 +1,5 @@
 // Package apitest is an in-memory API server for tests: discovery, get, list, watch, create and update over HTTP/2 and TLS, with the faults of a real
-// API server on demand. The answers for Fail are the bytes of a kube-apiserver of version 1.36.
+// API server on demand. The predefined answers have the bytes of kube-apiserver 1.36.
 package apitest
 
 import (

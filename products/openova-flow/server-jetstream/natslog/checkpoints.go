@@ -218,7 +218,8 @@ func isConflict(err error) bool {
 }
 
 // add appends a checkpoint and returns those that it has removed from the list. It returns nil, and adds nothing, if the list has one that is as new, or
-// an Ended that shows a later deletion. It removes those that neither the ring nor the checkpoint interval needs.
+// an Ended that shows a later deletion. It removes those of earlier incarnations, and those that neither the ring nor the checkpoint interval
+// needs.
 func (c *checkpointList) add(ref checkpointRef, cfg Config) (removed []checkpointRef) {
 	removed = []checkpointRef{}
 	if c.newest() >= ref.Seq || ref.Seq <= c.Ended {

@@ -14,7 +14,7 @@ type Config struct {
 	Replicas     int           // copies of stream and bucket in the cluster: 1, 3 or 5; default 1
 	RingCapacity int           // messages in a flow's ring, as in hub.Config; default 4096
 	RingBytes    int           // bytes in a flow's ring, as in hub.Config; default 8 MiB
-	Timeout      time.Duration // limit for one Append or Sync; default 5 s
+	Timeout      time.Duration // limit for one operation, such as Append or Sync; default 5 s
 	Logger       *slog.Logger  // default slog.Default()
 
 	Acknowledged   uint64           // an entry known to be acknowledged: a stream that ends before it is damaged

@@ -45,7 +45,7 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// issue writes NAME.crt and NAME.key.
+// issue writes NAME.crt and NAME.key. The first certificate is that of the authority.
 func (a *authority) issue(t *testing.T, name string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -161,7 +161,7 @@ func (c *config) prepare(ctx context.Context, a *app.Config) (release func(), er
 	return cfg.Conn.Close, nil
 }
 
-// maxPayload is the upper limit of NATS for max_payload.
+// maxPayload is the default max_pending of NATS, which max_payload must not exceed.
 const maxPayload = 64 << 20
 
 // embed starts a NATS server in the process.

@@ -57,7 +57,7 @@ func (e *embedded) setAside() {
 const spaceToRestart = 4 << 20
 
 // needsRestart is called while NATS rejects changes, and returns an error if a restart would end that. After a write error NATS accepts nothing until the
-// process restarts, which helps as soon as the directory is writable.
+// process restarts. A restart helps only if the directory is writable.
 func (e *embedded) needsRestart() error {
 	file := filepath.Join(e.dir, "probe")
 	defer os.Remove(file)

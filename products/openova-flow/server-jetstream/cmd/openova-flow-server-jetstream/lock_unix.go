@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// lock locks a directory against other processes until unlock is called or this one ends. It locks the directory itself, which works even if the
+// lock locks a directory against other processes until unlock is called or this process ends. It locks the directory itself, which works even if the
 // lock file is removed, and a file, for file systems that do not lock directories (NFS).
 func lock(dir string) (unlock func(), err error) {
 	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)

@@ -171,7 +171,7 @@ func (c *Config) validate() error {
 	for _, name := range sortedKeys(c.Channels) {
 		errs = append(errs, c.Channels[name].validate("channels."+name))
 		if !validName.MatchString(name) {
-			errs = append(errs, fault("channels."+name, "invalid name; allowed: letters, digits, - and _"))
+			errs = append(errs, fault("channels."+name, "invalid name; allowed: 1 to 63 letters, digits, - and _"))
 		}
 	}
 	if len(c.Rules) == 0 {
@@ -240,7 +240,7 @@ func (c Channel) validate(field string) error {
 		set++
 		errs = append(errs, checkURL(field+".otel.url", o.URL))
 		if u, err := url.Parse(o.URL); err == nil && strings.Trim(u.Path, "/") != "" {
-			errs = append(errs, fault(field+".otel.url", "invalid address: it has a path; the path of OTLP is added"))
+			errs = append(errs, fault(field+".otel.url", "invalid address: it has a path; leave it out"))
 		}
 		if o.Protocol != "" && o.Protocol != "grpc" && o.Protocol != "http" {
 			errs = append(errs, fault(field+".otel.protocol", "invalid protocol %.100q; allowed: grpc, http", o.Protocol))
@@ -251,7 +251,7 @@ func (c Channel) validate(field string) error {
 		errs = append(errs, g.validate(field+".github"))
 	}
 	if set != 1 {
-		errs = append(errs, fault(field, "name one kind of channel, not %d", set))
+		errs = append(errs, fault(field, "name one of slack, alertmanager, webhook, otel and github, not %d", set))
 	}
 	return errors.Join(errs...)
 }
@@ -286,7 +286,7 @@ func required(field, value string) error {
 func (r *Rule) validate(field string, channels map[string]Channel) error {
 	var errs []error
 	if !validName.MatchString(r.Name) {
-		errs = append(errs, fault(field+".name", "invalid name %.100q; allowed: letters, digits, - and _", r.Name))
+		errs = append(errs, fault(field+".name", "invalid name %.100q; allowed: 1 to 63 letters, digits, - and _", r.Name))
 	}
 	if len(r.Channels) == 0 {
 		errs = append(errs, fault(field+".channels", "name at least one"))
@@ -308,7 +308,7 @@ func (r *Rule) validate(field string, channels map[string]Channel) error {
 	}
 	for i, pattern := range r.Flows {
 		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-			errs = append(errs, fault(fmt.Sprintf("%s.flows[%d]", field, i), "invalid pattern %.200q", pattern))
+			errs = append(errs, fault(fmt.Sprintf("%s.flows[%d]", field, i), "invalid pattern %.200q; allowed: the name of a flow, or a pattern such as prod-*", pattern))
 		}
 	}
 	for i, kind := range r.Kinds {

@@ -263,7 +263,7 @@ func TestLoad_PathThatCannotBeExaminedRenamesNothing(t *testing.T) {
 	}
 }
 
-// TestLoad_FileWithoutReadPermission: a valid state that the server may not read is neither called foreign nor renamed.
+// TestLoad_FileWithoutReadPermission has a valid state that the server may not read. It is neither called foreign nor renamed.
 func TestLoad_FileWithoutReadPermission(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir) // another user need not have access to the parents of dir

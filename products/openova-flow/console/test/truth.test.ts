@@ -144,7 +144,7 @@ describe("a failure that only a change in Git fixes", () => {
     const apps = { id: "eu/Kustomization/flux-system/apps", flowId: flow, label: "apps", region: "eu", status: "succeeded", meta: { kind: "Kustomization", namespace: "flux-system", path: "./apps/prod", source: { kind: "GitRepository", namespace: "flux-system", name: "fleet" } } };
     await server.post(flow, [nodes(regionNode(flow, "eu"), apps, release({ flow, region: "eu", name: "api", status: "failed", meta: { judgement, appliedBy: apps.id } }))]);
     const page = await open(`?flow=${flow}&node=eu/api`);
-    await says(wrong(page), /Only a change in Git fixes it: \.\/apps\/prod of GitRepository flux-system\/fleet .*kubectl -n flux-system describe helmrelease api/);
+    await says(wrong(page), /Only a change in Git fixes it: \.\/apps\/prod of GitRepository flux-system\/fleet .*kubectl --context=eu -n flux-system describe helmrelease api/);
     await says(details(page), /Only a change in Git fixes it: \.\/apps\/prod of GitRepository flux-system\/fleet/);
     expect(await details(page).innerText()).not.toMatch(/Try again now|--reset/);
     expect(await wrong(page).innerText()).not.toMatch(/--reset/);

@@ -80,8 +80,7 @@ func audit(k kit, declared []release) (out []finding) {
 		}
 	}
 	for i, name := range k.resources {
-		exists := slices.ContainsFunc(k.files, func(f kitFile) bool { return f.base == name })
-		if !exists && !strings.Contains(name, "/") {
+		if !strings.Contains(name, "/") && !slices.Contains(k.names, name) {
 			add(k.kustomization, k.resourceLines[i], "no-file", "%s is listed but does not exist", name)
 		}
 	}

@@ -81,6 +81,13 @@ func TestAudit_CorrectKitHasNoDrift(t *testing.T) {
 	}
 }
 
+func TestAudit_FoldersMayBeListed(t *testing.T) {
+	code, out, errs := audited(write(t, map[string]string{"kit/kustomization.yaml": fine["kit/kustomization.yaml"] + "  - more\n"}))
+	if code != 0 || !strings.Contains(out, "drift=0") {
+		t.Errorf("%d\n%s%s", code, out, errs)
+	}
+}
+
 func TestAudit_FindsDrift(t *testing.T) {
 	expected := func(old, new string) map[string]string {
 		return map[string]string{"expected.yaml": strings.Replace(fine["expected.yaml"], old, new, 1)}

@@ -32,7 +32,8 @@ func (e *inputError) Error() string {
 type kit struct {
 	releases      []release
 	files         []kitFile
-	kustomization string // path of its file
+	names         []string // of all entries of the folder
+	kustomization string   // path of its file
 	resources     []string
 	resourceLines []int
 }
@@ -62,6 +63,7 @@ func readKit(dir string) (kit, error) {
 	}
 	for _, e := range entries {
 		name, path := e.Name(), filepath.Join(dir, e.Name())
+		k.names = append(k.names, name)
 		if ext := filepath.Ext(name); e.IsDir() || ext != ".yaml" && ext != ".yml" {
 			continue
 		}

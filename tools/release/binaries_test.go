@@ -118,6 +118,15 @@ func untar(t *testing.T, archive string) fs.FS {
 	}
 }
 
+func TestRun_PrintsItsHelp(t *testing.T) {
+	for _, args := range [][]string{nil, {"help"}, {"-h"}, {"--help"}} {
+		var output bytes.Buffer
+		if err := run(t.Context(), args, &output, io.Discard); err != nil || output.String() != usage {
+			t.Errorf("%q: %v\n%s", args, err, &output)
+		}
+	}
+}
+
 func TestRun_RejectsInvalidVersions(t *testing.T) {
 	for _, version := range []string{"", "v1.0.0", "1.0 0", "-1", "1.0.0+meta", `1"`, strings.Repeat("1", 129)} {
 		for _, args := range [][]string{{"binaries", "--out", t.TempDir()}, {"images", "--out", t.TempDir()}, {"check", "--root", "../.."}} {

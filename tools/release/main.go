@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 		return checkStated(*root, *version)
-	case "help":
+	case "help", "-h", "--help":
 		_, err := io.WriteString(stdout, usage)
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 var (
 	shellBlock  = regexp.MustCompile("(?s)```sh\n(.*?)```")
 	programCall = regexp.MustCompile(`(?:^|[\s(;|])(?:bin/)?(openova-flow-[a-z-]+)\b((?:\s+(?:"[^"]*"|'[^']*'|[^\s;|&)#"']+)+)*)`)
-	makeCall    = regexp.MustCompile(`(?:^|\s)make ([a-z][a-z-]*)`)
+	makeCall    = regexp.MustCompile(`(?:^|\s)make ([a-z][a-z0-9-]*)`)
 	flagName    = regexp.MustCompile(`^--?([a-z][a-z-]*)`)
 )
 
@@ -66,7 +66,7 @@ func TestDocs_CommandsExist(t *testing.T) {
 		for _, block := range shellBlock.FindAllStringSubmatch(text, -1) {
 			for line := range strings.Lines(strings.ReplaceAll(block[1], "\\\n", " ")) {
 				line, _, _ = strings.Cut(line, " #")
-				if m := makeCall.FindStringSubmatch(line); m != nil {
+				for _, m := range makeCall.FindAllStringSubmatch(line, -1) {
 					calls++
 					if !strings.Contains("\n"+string(makefile), "\n"+m[1]+":") {
 						t.Errorf("%s: no target %s in the Makefile", page, m[1])

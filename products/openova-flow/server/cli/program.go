@@ -132,7 +132,7 @@ func (p Program) usage(w io.Writer) {
   %[1]s token new [--name N] [--scopes read,ingest] [--flows prod-*] [--regions fsn1]
                                           print a new token, and the entry for FLOW_SERVER_TOKENS_FILE
   %[1]s wait --url U --flow F [--revision REV] [--region R] [--timeout D]
-                                          wait until a revision is applied and ready, or everything is ready: exit 0; failed: 1; timed out: 2
+                                          wait until a revision is applied and ready, or everything is ready: exit 0; failed: 1; timed out: 2; invalid flags: 3
   %[1]s version
 
 `, p.Name, p.Does)

@@ -3,6 +3,7 @@ package soak
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -61,7 +62,7 @@ func (t *tail) String() string {
 
 var collected = regexp.MustCompile(`^gc \d+ @.*->(\d+) MB, \d+ MB goal`)
 
-// start runs the program and waits until it is ready.
+// start runs the program and waits until it is ready. After an error the process may still run.
 func (r *run) start() error {
 	args := []string{"--listen-addr=" + r.addr, "--state-file=" + r.stateFile, "--drain-delay=0s", "--log-level=warn",
 		"--ring-capacity=" + strconv.Itoa(r.Ring), "--write-timeout=" + r.WriteTimeout.String()}
@@ -89,13 +90,11 @@ func (r *run) start() error {
 		}
 		select {
 		case <-s.done:
-			return fmt.Errorf("the server ended during its start:\n%s", &s.tail)
+			return fmt.Errorf("the server ended during its start: %v", s.cmd.ProcessState)
 		default:
 		}
 	}
-	_ = s.cmd.Process.Kill()
-	<-s.done
-	return fmt.Errorf("timeout waiting for the server to be ready:\n%s", &s.tail)
+	return errors.New("timeout waiting for the server to be ready")
 }
 
 func (s *server) read(out io.Reader) {
@@ -126,19 +125,18 @@ func (r *run) restart(with syscall.Signal) error {
 func (r *run) stop(with syscall.Signal) error {
 	s := r.server
 	if err := s.cmd.Process.Signal(with); err != nil {
-		return err
+		return fmt.Errorf("send %v to the server: %w", with, err)
 	}
 	select {
 	case <-s.done:
 	case <-time.After(30 * time.Second):
-		_ = s.cmd.Process.Kill()
 		return fmt.Errorf("timeout waiting for the server to end after %v", with)
 	}
 	s.mu.Lock()
 	r.live = append(r.live, s.live...)
 	s.mu.Unlock()
 	if with == syscall.SIGTERM && !s.cmd.ProcessState.Success() {
-		return fmt.Errorf("the server ended with %v:\n%s", s.cmd.ProcessState, &s.tail)
+		return fmt.Errorf("the server ended with %v", s.cmd.ProcessState)
 	}
 	return nil
 }

@@ -66,16 +66,16 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	r.url = "http://" + r.addr
-	if err := r.start(); err != nil {
-		return err
-	}
 	defer func() {
-		if err != nil {
+		if err != nil && r.server != nil {
 			_ = r.server.cmd.Process.Kill()
 			<-r.server.done
 			err = fmt.Errorf("%w\nlast lines of the server's log:\n%s", err, &r.server.tail)
 		}
 	}()
+	if err := r.start(); err != nil {
+		return err
+	}
 	goroutines, err := r.metric("go_goroutines")
 	if err != nil {
 		return err
@@ -135,6 +135,14 @@ func (r *run) load(ctx context.Context) error {
 		reading.Go(func() { check(sub.follow(ctx, loadEnded)) })
 	}
 	check(r.restarts(posting))
+	done := r.server.done
+	reading.Go(func() {
+		select {
+		case <-done:
+			fail(errors.New("the server ended by itself"))
+		case <-ctx.Done():
+		}
+	})
 	publishing.Wait()
 	close(loadEnded)
 	if ctx.Err() != nil {
@@ -169,7 +177,6 @@ func (r *run) restarts(ctx context.Context) error {
 			return err
 		}
 	}
-	<-ctx.Done()
 	return nil
 }
 

@@ -113,6 +113,12 @@ func (s setup) measure(scenario load.Scenario) ([]load.Result, error) {
 	}()
 	start := func(program string, args ...string) error {
 		c := exec.Command(program, args...)
+		log, err := os.Create(filepath.Join(dir, fmt.Sprintf("%d.log", len(started))))
+		if err != nil {
+			return err
+		}
+		defer log.Close()
+		c.Stderr = log
 		if err := c.Start(); err != nil {
 			return err
 		}
@@ -144,7 +150,7 @@ func (s setup) measure(scenario load.Scenario) ([]load.Result, error) {
 	}
 	for _, server := range servers {
 		if err := ready(server.Addr); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w\n%s", err, lastLines(dir))
 		}
 	}
 	results, failures := make([]load.Result, len(servers)), make([]error, len(servers))
@@ -164,6 +170,17 @@ func (s setup) measure(scenario load.Scenario) ([]load.Result, error) {
 		}
 	}
 	return results, nil
+}
+
+// lastLines returns the ends of all logs in dir.
+func lastLines(dir string) string {
+	var all strings.Builder
+	logs, _ := filepath.Glob(filepath.Join(dir, "*.log")) // the pattern is valid
+	for _, name := range logs {
+		text, _ := os.ReadFile(name)
+		fmt.Fprintf(&all, "%s: %s\n", filepath.Base(name), text[max(0, len(text)-1000):])
+	}
+	return all.String()
 }
 
 func cluster(dir string, n int, start func(string, ...string) error) (urls string, err error) {

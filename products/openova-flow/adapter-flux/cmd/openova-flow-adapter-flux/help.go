@@ -16,7 +16,7 @@ const usage = `openova-flow-adapter-flux reports the Flux objects of a cluster t
         process serves on this machine. It needs only your own permissions to read. All namespaces, unless you name some.
   openova-flow-adapter-flux record [-o FILE] [--redact] [flags]
         Writes every object version that the watch delivers as JSON lines, to stdout or FILE. --redact removes
-        possible secrets: values, substitutes, patches, annotations, and quotes of these in messages.
+        possible secrets: values, substitutes, patches, annotations other than Flux's, and quotes of these in messages.
   openova-flow-adapter-flux replay [--speed N|max] [--dry-run] [--rebase] [--stay] [flags] REGION=FILE...
         Replays recordings of regions through the same mapping to the flow server, at N times the recorded speed
         (default 1). FILE may be - for stdin. Exits when the server has confirmed everything.

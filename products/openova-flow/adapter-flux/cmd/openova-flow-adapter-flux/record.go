@@ -21,7 +21,7 @@ import (
 func recordCommand(ctx context.Context, args []string, getenv func(string) (string, bool), s std) (err error) {
 	r := newReader("record", getenv)
 	path := r.String("o", "", "the file to write, stdout when empty")
-	redacted := r.Bool("redact", false, "remove possible secrets: values, substitutes, patches, annotations, and quotes of these in messages")
+	redacted := r.Bool("redact", false, "remove possible secrets: values, substitutes, patches, annotations other than Flux's, and quotes of these in messages")
 	c, err := r.read(args)
 	if err != nil {
 		return err

@@ -211,6 +211,15 @@ func (c *config) embed(ctx context.Context, a *app.Config, cfg natslog.Config) (
 }
 
 func (c *config) connect(log *slog.Logger) (*nats.Conn, error) {
+	conn, err := nats.Connect(c.url, c.options(log)...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS_URL %q: %w", c.url, err)
+	}
+	return conn, nil
+}
+
+// options returns the options of the connection to NATS_URL.
+func (c *config) options(log *slog.Logger) []nats.Option {
 	var lastErr atomic.Value
 	lastErr.Store("")
 	options := []nats.Option{
@@ -224,11 +233,14 @@ func (c *config) connect(log *slog.Logger) (*nats.Conn, error) {
 			}
 		}),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
-			if text := err.Error(); text != lastErr.Swap(text) { // log an error once, not at each attempt
+			if text := err.Error(); text != lastErr.Swap(text) { // log an error when it changes, not at each attempt
 				log.Warn("NATS connection failed, retrying", "err", err)
 			}
 		}),
-		nats.ReconnectHandler(func(conn *nats.Conn) { log.Info("connected to NATS", "server", conn.ConnectedServerName()) }),
+		nats.ReconnectHandler(func(conn *nats.Conn) {
+			lastErr.Store("")
+			log.Info("connected to NATS", "server", conn.ConnectedServerName())
+		}),
 	}
 	secret := func(file string) string {
 		b, err := os.ReadFile(file)
@@ -251,9 +263,5 @@ func (c *config) connect(log *slog.Logger) (*nats.Conn, error) {
 	if c.certFile != "" {
 		options = append(options, nats.ClientCert(c.certFile, c.keyFile))
 	}
-	conn, err := nats.Connect(c.url, options...)
-	if err != nil {
-		return nil, fmt.Errorf("connect to NATS_URL %q: %w", c.url, err)
-	}
-	return conn, nil
+	return options
 }

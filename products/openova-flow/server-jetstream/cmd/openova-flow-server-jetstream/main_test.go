@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 var update = flag.Bool("update", false, "update the table in docs/configuration.md")
@@ -107,7 +110,7 @@ func TestDocs_Table(t *testing.T) {
 	}
 }
 
-// output collects the log of a running server.
+// output collects a log. It may be read while it is written.
 type output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -153,6 +156,25 @@ func launch(t *testing.T, args ...string) (url string, stop func() error) {
 		if time.Now().After(end) {
 			t.Fatalf("timeout waiting for /readyz: %s", log.String())
 		}
+	}
+}
+
+func TestOptions_LogEachOutageOnce(t *testing.T) {
+	var log output
+	var o nats.Options
+	for _, set := range new(config).options(slog.New(slog.NewTextHandler(&log, nil))) {
+		if err := set(&o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for outage := 1; outage <= 2; outage++ {
+		for range 3 {
+			o.ReconnectErrCB(&nats.Conn{}, nats.ErrNoServers)
+		}
+		if n := strings.Count(log.String(), nats.ErrNoServers.Error()); n != outage {
+			t.Errorf("%d lines after %d outages: %s", n, outage, log.String())
+		}
+		o.ReconnectedCB(&nats.Conn{})
 	}
 }
 

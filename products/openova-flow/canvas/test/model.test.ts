@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { hitAt } from "../src/input/hit.js";
 import type { View } from "../src/view/view.js";
 import { Model } from "../src/scene/model.js";
-import type { Scene } from "../src/scene/scene.js";
+import { STATES, type Scene } from "../src/scene/scene.js";
 import { fleet, fleetNow } from "./support/fleet.js";
 
 /** A model with a layout client whose results the test releases. */
@@ -104,6 +104,21 @@ describe("Model", () => {
     h.pending.shift()!();
     await done;
     expect(h.scenes.map((s) => s.graph.flowId)).toEqual(["other"]);
+  });
+
+  test("while another flow is laid out, the scene of the previous one stays as it is", async () => {
+    const h = harness();
+    const done = h.model.apply(start());
+    h.pending.shift()!();
+    await done;
+    const other = (status: string): FlowState => fold(emptyState("other"), { type: "snapshot", flow: { id: "other", status: "running", startedAt: 0 }, nodes: [{ id: "x", flowId: "other", label: "x", status }] });
+    void h.model.apply(other("running"));
+    void h.model.apply(other("failed"));
+    expect(h.touched).toEqual([]);
+    expect(h.scenes[0]!.kind(0)).toBe("node");
+    h.pending.shift()!();
+    await turn();
+    expect([h.model.scene!.graph.flowId, STATES[h.model.scene!.state[0]!]]).toEqual(["other", "broken"]);
   });
 
   test("close ends the client and discards its layout; the next state makes a new client", async () => {

@@ -26,7 +26,7 @@ export interface ModelHooks {
 
 /**
  * Turns states of a flow into scenes. If topology and hidden nodes stay the same, a state only updates the scene. Otherwise it is laid out;
- * until the layout is done, the old scene is updated with the new statuses.
+ * until the layout is done, the old scene is updated with the new statuses, unless it is of another flow.
  */
 export class Model {
   readonly #hooks: ModelHooks;
@@ -78,7 +78,7 @@ export class Model {
       this.#layout = null;
       this.#graph = null;
       this.#shown = null;
-    } else if (this.#scene !== null) {
+    } else if (this.#scene?.graph.flowId === state.flowId) {
       const context = this.#context(state);
       this.#scene.update(state.nodes, context, state.topologyVersion === this.#shown?.topology ? changed : undefined, this.#hooks.touched);
       if (this.#unconfirmed !== state.unconfirmed || this.#regions !== state.regions) this.#reconsider(this.#scene, context);
@@ -127,8 +127,8 @@ export class Model {
   }
 
   /**
-   * Lays out topologies until the newest is shown. One layout runs at a time, and each is shown when it is done: a flow that changes
-   * faster than layouts finish is still updated.
+   * Lays out topologies until the newest is shown. Each layout is shown when it is done: a flow that changes faster than layouts finish is
+   * still updated.
    */
   async #arrange(): Promise<void> {
     const epoch = this.#epoch;
@@ -167,7 +167,7 @@ export class Model {
 
   /** Updates the states and notes that depend on the clock, and draws or hides auxiliary nodes accordingly. Call it about once a second. Resolves once the scene is laid out. */
   async tick(): Promise<void> {
-    if (this.#scene === null || this.#state === null) return;
+    if (this.#scene === null || this.#scene.graph.flowId !== this.#state?.flowId) return;
     this.#reconsider(this.#scene, this.#context(this.#state));
     await this.#rearranged();
   }

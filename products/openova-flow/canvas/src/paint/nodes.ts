@@ -37,7 +37,7 @@ const least = 168, most = 264, around = 40;
 
 /**
  * The width of a card with this name, in world units. The name fits, up to the greatest width, at the smallest scale of level `card`. Rounded up to
- * 8 units, so that one more letter seldom moves the layout.
+ * a multiple of 8, so that one more letter seldom moves the layout.
  */
 export function cardWidth(name: string, text: TextFitter): number {
   return Math.min(most, Math.max(least, 8 * Math.ceil((text.width(name, 15.4, 600) + around) / 8)));
@@ -46,6 +46,20 @@ export function cardWidth(name: string, text: TextFitter): number {
 /** Width of the strip at the left of a card that holds the glyph. */
 export function railWidth(view: View): number {
   return (view.level === "compact" ? 30 : 26) * view.camera.k;
+}
+
+/** Font sizes of the name and the caption of a card, in CSS pixels. */
+export function cardText(k: number): readonly [name: number, caption: number] {
+  return [textSize(12.5 * k, 10, 28), textSize(10.5 * k, 9, 24)];
+}
+
+function textGap(k: number): number {
+  return Math.max(3, 7 * k);
+}
+
+/** The width for the text of a card of width `w`, in CSS pixels. */
+export function cardRoom(pen: Pen, view: View, w: number): number {
+  return w - snap(railWidth(view), pen.dpr) - textGap(view.camera.k) - 4;
 }
 
 /** Draws nodes, grouped by look so that a style is set once for all that share it. */
@@ -124,24 +138,24 @@ function paintWords(pen: Pen, view: View, name: StateName | GhostName, style: St
   const { c, theme, text } = pen;
   const k = view.camera.k;
   const whole = view.level === "card";
-  const gap = Math.max(3, 7 * k);
+  const gap = textGap(k);
+  const [nameSize, small] = cardText(k);
   const quiet = name === "not-started" || name === "unconfirmed" || name === "missing" || name === "external";
-  const size = whole ? textSize(12.5 * k, 10, 28) : textSize(16 * k, 9, 11);
+  const size = whole ? nameSize : textSize(16 * k, 9, 11);
   c.textAlign = "left";
   c.textBaseline = "alphabetic";
   c.font = font(pen, size, whole ? 600 : 550);
   c.fillStyle = quiet ? theme.muted : theme.text;
   for (const b of boxes) {
-    const label = view.scene.fitLabel(b.i, text, b.w - rail - gap - (whole ? 4 : 2), size, whole ? 600 : 550, !whole);
+    const label = view.scene.fitLabel(b.i, text, whole ? cardRoom(pen, view, b.w) : b.w - rail - gap - 2, size, whole ? 600 : 550, !whole);
     const y = whole ? b.y + b.h * 0.43 : b.y + b.h / 2 + size * 0.36;
     if (label !== "") c.fillText(label, b.x + rail + gap, snap(y, pen.dpr));
   }
   if (!whole || dim) return;
-  const small = textSize(10.5 * k, 9, 24);
   c.font = font(pen, small, 400);
   c.fillStyle = name === "ready" || quiet ? theme.muted : style.color;
   for (const b of boxes) {
-    const line = text.fit(view.scene.caption(b.i), b.w - rail - gap - 4, small, 400);
+    const line = text.fit(view.scene.caption(b.i), cardRoom(pen, view, b.w), small, 400);
     if (line !== "") c.fillText(line, b.x + rail + gap, snap(b.y + b.h * 0.8, pen.dpr));
   }
 }

@@ -1,5 +1,5 @@
 import type { Rect } from "../geometry/camera.js";
-import { nodeBox, stateName } from "./nodes.js";
+import { cardRoom, cardText, nodeBox, stateName } from "./nodes.js";
 import { font, snap, type Pen } from "./pen.js";
 import { screenRect, type View } from "../view/view.js";
 
@@ -7,8 +7,9 @@ export interface Pointed {
   /** Index of a node of the scene, or -1. */
   readonly selected: number;
   readonly hovered: number;
-  /** Frame of the region or group that is selected or hovered. */
+  /** Frame of the selected region or group. */
   readonly selectedFrame: Rect | undefined;
+  /** Frame of the hovered tile. */
   readonly hoveredFrame: Rect | undefined;
   /** Whether the element has keyboard focus. */
   readonly focused: boolean;
@@ -24,7 +25,7 @@ function ring(pen: Pen, r: Rect, color: string, width: number, radius: number): 
   c.stroke();
 }
 
-/** Draws rings round the selected and hovered targets, and a tooltip if the node shows less than its name and caption. */
+/** Draws rings round the selected and hovered targets, and a tooltip if the hovered node, otherwise the selected one, shows less than its name and caption. */
 export function paintOverlay(pen: Pen, view: View, at: Pointed): void {
   const radius = Math.min(7 * view.camera.k, 9);
   if (at.hoveredFrame !== undefined) ring(pen, screenRect(view, at.hoveredFrame), pen.theme.faint, 1.5, 6);
@@ -36,9 +37,12 @@ export function paintOverlay(pen: Pen, view: View, at: Pointed): void {
 }
 
 function needsTooltip(pen: Pen, view: View, i: number): boolean {
-  if (view.level !== "card") return true;
-  const room = nodeBox(view, pen.dpr, i).w - 37 * view.camera.k;
-  return pen.text.width(view.scene.labels[i]!, 12.5 * view.camera.k, 600) > room || pen.text.width(view.scene.caption(i), 10.5 * view.camera.k, 400) > room;
+  // A dimmed card has no caption.
+  if (view.level !== "card" || view.emphasis?.dim[i] === 1) return true;
+  const room = cardRoom(pen, view, nodeBox(view, pen.dpr, i).w);
+  const [name, caption] = cardText(view.camera.k);
+  const label = view.scene.labels[i]!, line = view.scene.caption(i);
+  return view.scene.fitLabel(i, pen.text, room, name, 600, false) !== label || pen.text.fit(line, room, caption, 400) !== line;
 }
 
 function paintTooltip(pen: Pen, view: View, i: number): void {

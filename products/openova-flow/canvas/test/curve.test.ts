@@ -10,7 +10,7 @@ const ends = (type: Parameters<typeof curveOf>[0]): number[] => {
 };
 
 describe("edges", () => {
-  test("each scheduling type is attached at its two sides", () => {
+  test("each type is attached at its two sides", () => {
     expect(ends("finish-to-start")).toEqual([100, 20, 200, 120]);
     expect(ends("start-to-start")).toEqual([0, 20, 200, 120]);
     expect(ends("finish-to-finish")).toEqual([100, 20, 300, 120]);

@@ -289,7 +289,7 @@ describe("selection", () => {
     expect(await events(page, "select")).toEqual([{ id: "gone/bp-nobody", kind: "missing" }, { id: "stack", kind: "group" }]);
   });
 
-  test("a press or a double press on the end of a cross-flow edge fires open-flow once", async () => {
+  test("Enter and a double press on the end of a cross-flow edge each fire open-flow once", async () => {
     const page = await start();
     // The ghost is left of the node that needs it, in the same row.
     await page.evaluate(() => bench.element!.select("hen"));
@@ -305,7 +305,7 @@ describe("selection", () => {
     expect(await events(page, "open-flow")).toHaveLength(2);
   });
 
-  test("a double press opens", async () => {
+  test("a double press on a node fires open", async () => {
     const page = await start();
     const p = await middleOf(page, "egg");
     // With explicit timestamps, because the time between two presses decides whether they are a double press.
@@ -498,7 +498,7 @@ describe("the view", () => {
     expect((await events(page, "viewchange")).length).toBeGreaterThan(0);
   });
 
-  test("two fingers pinch", async () => {
+  test("a pinch zooms and selects nothing", async () => {
     const page = await start();
     const grown = await page.evaluate(async () => {
       const stage = bench.element!.shadowRoot!.querySelector<HTMLElement>(".stage")!;
@@ -673,7 +673,7 @@ describe("own connection", () => {
     await page.evaluate((t) => (bench.element!.clock = () => (globalThis as unknown as { t?: number }).t ?? t), now);
     push("fleet", 5, fleet({ regions: 2, perRegion: 12 }));
     await expect.poll(() => page.evaluate(() => bench.element!.boxOf("hz-fsn-1/bp-cilium") !== undefined)).toBe(true);
-    const said = (): Promise<string> => page.evaluate(async () => {
+    const drawnText = (): Promise<string> => page.evaluate(async () => {
       await bench.drawn();
       const texts = new DOMParser().parseFromString(await bench.element!.exportSVG({ scope: "view" }), "image/svg+xml").querySelectorAll("text");
       return [...texts].map((t) => t.textContent).join("\n");
@@ -694,21 +694,21 @@ describe("own connection", () => {
       return n;
     }, parseInt(palette.critical[scheme === "light" ? 0 : 1].slice(1), 16));
     const before = await box();
-    expect(await said()).not.toMatch(/last seen/);
+    expect(await drawnText()).not.toMatch(/last seen/);
     expect(await warned()).toBe(0);
     const lease = { state: "stale", since: now - 210_000, heard: now - 240_000, cluster: "uid-1" };
     pushRegions("fleet", { "hz-fsn-1": lease });
-    await expect.poll(said).toMatch(/last seen 4 min ago/);
+    await expect.poll(drawnText).toMatch(/last seen 4 min ago/);
     expect(await dimmed()).toBeGreaterThan(5);
     expect(await warned()).toBeGreaterThan(200);
     await page.evaluate((t) => ((globalThis as unknown as { t?: number }).t = t), now + 60_000);
-    await expect.poll(said).toMatch(/last seen 5 min ago/);
+    await expect.poll(drawnText).toMatch(/last seen 5 min ago/);
     pushRegions("fleet", { "hz-fsn-1": { ...lease, state: "fresh", refused: { cluster: "uid-2", at: now } } });
-    await expect.poll(said).toMatch(/a second cluster is refused/);
-    expect(await said()).not.toMatch(/last seen/);
+    await expect.poll(drawnText).toMatch(/a second cluster is refused/);
+    expect(await drawnText()).not.toMatch(/last seen/);
     expect(await dimmed()).toBe(0);
     pushRegions("fleet", { "hz-fsn-1": { ...lease, state: "fresh" } });
-    await expect.poll(said).not.toMatch(/second cluster/);
+    await expect.poll(drawnText).not.toMatch(/second cluster/);
     expect(await warned()).toBe(0);
     expect(await box()).toEqual(before);
   });
@@ -765,7 +765,7 @@ describe("export", () => {
 });
 
 describe("changes", () => {
-  test("a status changes only the pixels of the node and of its region's title", async () => {
+  test("a change of status redraws only the node and the title of its region", async () => {
     const page = await open();
     await page.evaluate(async () => {
       bench.make();
@@ -936,7 +936,7 @@ describe("lifecycle", () => {
     expect((await inked(page, "nodes")).share).toBeGreaterThan(0.01);
   });
 
-  test("a removed element leaves no timer, frame, worker, listener or observer", async () => {
+  test("a removed element leaves no interval, worker, listener or observer", async () => {
     const page = await open({ reducedMotion: "no-preference" });
     const left = await page.evaluate(async () => {
       const inUse = { listeners: 0, intervals: 0, workers: 0, observers: 0 };
@@ -1009,7 +1009,7 @@ describe("lifecycle", () => {
   });
 
   test("stripes move only while a working node is visible, and not with reduced motion", async () => {
-    /** How often the nodes are drawn in 40 frames, or in as many more as `least` drawings take. */
+    /** How often nodes are drawn in 40 frames; waits longer until there are `least` drawings. */
     const drawings = async (reducedMotion: "reduce" | "no-preference", status: string, least: number): Promise<number> => {
       const page = await open({ reducedMotion });
       const n = await page.evaluate(async ([s, enough]) => {

@@ -5,7 +5,7 @@ import type { Rect } from "./camera.js";
 export interface Curve {
   /** A start point, then for each curve two control points and an end point, as x and y in turn. */
   readonly p: readonly number[];
-  /** Unit vector along which the end marker points. */
+  /** Unit vector along which the end mark points. */
   readonly dx: number;
   readonly dy: number;
 }
@@ -33,7 +33,7 @@ function point(r: Rect, side: Side): readonly [number, number] {
   }
 }
 
-/** Distance between a box and an edge that goes round it, in world units. */
+/** Vertical distance between a box and an edge that goes round it, in world units. */
 const clearance = 6;
 
 /** From the left side of a box round its corner, then along the gap between rows to its right end. */
@@ -51,8 +51,8 @@ function roundFinish(r: Rect, down: boolean, unit: number): number[] {
 }
 
 /**
- * The curve of a relationship between two boxes. The type decides at which sides it leaves and arrives, which tells the types apart. `unit`
- * is the length of one world unit.
+ * The curve of a relationship between two boxes. The type decides at which sides it leaves and arrives. `unit` is the length of one world unit
+ * in the coordinates of the boxes.
  */
 export function curveOf(type: RelationshipType, from: Rect, to: Rect, unit: number): Curve {
   let [a, b] = sides[type];
@@ -97,7 +97,7 @@ function along(c: Curve, t: number): { x: number; y: number } {
   return { x: mix(0), y: mix(1) };
 }
 
-/** The position of marks: about `before` pixels before the end, but at most half-way back on the last piece. */
+/** The position of marks: at least `before` pixels before the end, but at most half-way back on the last piece. */
 export function markPoint(c: Curve, before: number): { x: number; y: number } {
   const x1 = c.p.at(-2)!, y1 = c.p.at(-1)!;
   for (let t = 0.95; t > 0.5; t -= 0.05) {

@@ -29,14 +29,14 @@ function least(count: number, rate: (i: number) => number): number {
   return best;
 }
 
-/** The index of the nearest box in a direction, or -1 for none. If `from` is -1, it is the box nearest to the top left corner. */
+/** The index of the nearest box in a direction, or -1 for none. If `from` is no box, it is the box nearest to the top left corner. */
 export function nearest(boxes: Boxes, from: number, direction: Direction): number {
   return from < 0 || from >= boxes.count
     ? least(boxes.count, (i) => boxes.x[i]! + boxes.y[i]!)
     : least(boxes.count, (i) => cost(boxes, from, i, direction));
 }
 
-/** The node that an arrow key goes to, or -1: the nearest in the direction. Left and right prefer the nearest at the other end of an edge. */
+/** The node that an arrow key goes to, or -1: the nearest in that direction. Left and right prefer the nearest at the other end of an edge. */
 export function step(boxes: Boxes, edges: Pick<SceneEdges, "count" | "from" | "to">, from: number, direction: Direction): number {
   let best = -1, low = Infinity;
   if (from >= 0 && (direction === "left" || direction === "right")) {

@@ -28,7 +28,7 @@ export function edgeCurve(view: View, e: number): Curve {
   return curveOf(EDGE_TYPES[type[e]!]!, screenRect(view, boxOf(scene, from[e]!)), screenRect(view, boxOf(scene, to[e]!)), camera.k);
 }
 
-/** The edges that may be visible: those in visible regions and those between regions. */
+/** The edges within visible regions and between regions, without those with an end in a tile; none at a scale below `edgeScale`. */
 function candidates(view: View): number[] {
   const { scene, camera } = view;
   const out: number[] = [];
@@ -64,8 +64,8 @@ function look(pen: Pen, view: View, e: number): Look {
     : failing ? theme.failure
     : (flags & (IMPLIED | ACROSS)) !== 0 || !fine ? theme.edgeFaint
     : theme.edge;
-  // Lines of one pixel are drawn several times faster than wider ones, so all levels with many edges use them.
   const dash = (flags & GHOSTLY) !== 0 && type === 0 ? [4, 4] : dashes[type]!;
+  // Lines of one pixel are drawn much faster than wider ones, so the levels that show many edges use them.
   return { type, color, width: view.level === "card" && (flags & IMPLIED) === 0 ? 1.25 : 1, dash };
 }
 
@@ -160,7 +160,7 @@ function endMark(pen: Pen, curve: Curve, type: number, color: string, k: number)
   } else c.stroke();
 }
 
-/** Draws the marks of condition and cycle before the end, and the lag. */
+/** Draws the marks of condition and cycle before the end, and at level `card` the lag. */
 function marks(pen: Pen, view: View, e: number, curve: Curve): void {
   const { edges } = view.scene;
   const { theme, c } = pen;
@@ -190,7 +190,7 @@ function marks(pen: Pen, view: View, e: number, curve: Curve): void {
   }
 }
 
-/** Draws the emphasised edges over the others: first the critical path, which is widest, then the lists near, blocks and blockedBy. */
+/** Draws the emphasised edges over the others: first the critical path, since it is widest. */
 export function paintEmphasis(pen: Pen, view: View): void {
   const { emphasis, camera } = view;
   if (emphasis === null) return;

@@ -40,8 +40,8 @@ function ghostFor(edge: GraphEdge, end: "from" | "to", region: string | undefine
 }
 
 /**
- * Adds a ghost node for each end that does not exist or is in another flow, in the region of the end that is here, so that layout
- * places it like any node. An edge with neither end here is left out.
+ * Adds a ghost node for each end that does not exist or is in another flow, so that layout places it like any node: in the region of the other
+ * end, of the first edge if several share the ghost. An edge with neither end here gets none.
  */
 export function addGhosts(graph: FlowGraph): WithGhosts {
   const ghosts = new Map<string, Ghost>();

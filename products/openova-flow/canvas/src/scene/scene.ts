@@ -252,7 +252,7 @@ export class Scene {
     return this.#nodes[i];
   }
 
-  /** Replaces the nodes whose object differs: of `ids`, without frames, or all. Calls `changed` for each. */
+  /** Replaces each node whose object in `nodes` differs, and calls `changed` for it. `ids` limits this to these nodes, and excludes frames. */
   update(nodes: ReadonlyMap<string, FlowNode>, context: DisplayContext, ids: Iterable<string> | undefined, changed: (index: number) => void): void {
     this.#now = context.now;
     const one = (i: number): void => {

@@ -54,7 +54,7 @@ class Chains {
   }
 }
 
-/** The emphasis for a selected node and a highlight, otherwise for a filter; null if there is none of them. */
+/** The emphasis for the selected node and the highlight or, without both, for the filter; null without all three. */
 export function emphasise(scene: Scene, selected: number, highlight: Highlight | null, passed: Uint8Array | null): Emphasis | null {
   const n = scene.ids.length;
   const path = highlight !== null || selected >= 0;

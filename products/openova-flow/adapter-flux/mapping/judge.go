@@ -77,7 +77,7 @@ type facts struct {
 	readyGeneration int64 // newest generation that is known to have been Ready, and its revision
 	readyRevision   string
 	readySince      flow.Time
-	routine         bool // is not Ready now, but was at this generation and revision, and has not failed since
+	routine         bool // is not Ready now, but was at this generation and revision, and shows no failure
 	failure         failure
 	changedSince    flow.Time // when the generation became newer than the observed one
 	behindSince     flow.Time // when the source got another revision than the object

@@ -289,3 +289,18 @@ func TestJudgement_DeletedKustomizationChecksNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestJudgement_WorkAfterAnErrorIsNotRoutine: an object that could not load its source is not ready again before its health has been checked.
+func TestJudgement_WorkAfterAnErrorIsNotRoutine(t *testing.T) {
+	w := newWorld(t)
+	for _, cs := range [][]cond{
+		{{"Ready", "True", "ReconciliationSucceeded", "", 1, 1}},
+		{{"Ready", "False", "ArtifactFailed", "no", 10, 1}},
+		{{"Ready", "Unknown", "Progressing", "Reconciliation in progress", 80, 1}, {"Reconciling", "True", "Progressing", "Running health checks", 80, 1}},
+	} {
+		w.put(kustomization(t, 1, "main@sha1:1", "main@sha1:1", cs...))
+	}
+	if j := judgements(t, w.must("fsn1/Kustomization/flux-system/apps"))[0]; j["state"] != "working" || j["gate"] != "wait" {
+		t.Errorf("%v, gate %v", j["state"], j["gate"])
+	}
+}

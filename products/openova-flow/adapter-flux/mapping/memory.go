@@ -32,7 +32,8 @@ func (f *facts) remember(past *facts, at flow.Time) {
 		}
 	}
 	f.setFailure(past.failure)
-	f.routine = f.routine && !f.failure.exists()
+	continuous := !past.readySince.IsZero() || f.released.status == "True" // a failure removes readySince; a release first seen after its success has none
+	f.routine = f.routine && !f.failure.exists() && continuous
 	switch {
 	case f.ready.status == "True" && past.readySince.IsZero():
 		f.readySince = f.ready.since

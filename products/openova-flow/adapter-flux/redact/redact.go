@@ -71,8 +71,14 @@ func Object(u *unstructured.Unstructured) *unstructured.Unstructured {
 		if inner, ok := spec["kustomize"].(map[string]any); ok { // a FluxInstance
 			hide(inner, func(string) bool { return false })
 		}
-		if common, ok := spec["commonMetadata"].(map[string]any); ok {
-			hide(common, func(k string) bool { return k != "annotations" })
+		created := []any{spec["commonMetadata"]}
+		if chart, ok := spec["chart"].(map[string]any); ok {
+			created = append(created, chart["metadata"])
+		}
+		for _, v := range created {
+			if meta, ok := v.(map[string]any); ok {
+				hide(meta, func(k string) bool { return k != "annotations" })
+			}
 		}
 	}
 	if meta, ok := u.Object["metadata"].(map[string]any); ok {

@@ -62,6 +62,7 @@ func TestObject_HasNoPlantedSecretInAnyForm(t *testing.T) {
 		"quoted in a patch":              `"patches":[{"patch":` + q("data:\n  key: \""+planted+"\"\n") + `}]`,
 		"assigned in a script":           `"values":{"env":` + q("PASSWORD="+planted) + `}`,
 		"annotations of created objects": `"commonMetadata":{"annotations":{"note":` + secret + `}}`,
+		"annotations of a HelmChart":     `"chart":{"metadata":{"annotations":{"note":` + secret + `}}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			note := `"x"`

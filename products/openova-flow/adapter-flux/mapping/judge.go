@@ -12,7 +12,7 @@ import (
 const (
 	grace          = 60_000      // how long an error may last in a healthy install: controllers check waiting objects every 30 s
 	longestBackoff = 15 * 60_000 // longest pause of helm-controller between two attempts
-	longestPickUp  = 10 * 60_000 // limit for the interval in pickUp, and its default
+	longestPickUp  = 10 * 60_000 // limit for the interval in pickUp, and the default interval
 	stuckDeletion  = 5 * 60_000
 )
 

@@ -225,8 +225,8 @@ func TestJudgement_LimitOfAKustomization(t *testing.T) {
 	}
 }
 
-// TestJudgement_SourceWithoutAControllerIsReady: no controller has to set conditions of ExternalArtifacts and of HelmRepositories of OCI charts, so without any
-// they are ready.
+// TestJudgement_SourceWithoutAControllerIsReady: no controller has to set conditions of ExternalArtifacts and of HelmRepositories of OCI charts, so they are
+// ready without conditions.
 func TestJudgement_SourceWithoutAControllerIsReady(t *testing.T) {
 	w := newWorld(t)
 	bare := func(kind, kindOf string) *unstructured.Unstructured {

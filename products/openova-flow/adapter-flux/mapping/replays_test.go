@@ -12,7 +12,7 @@ import (
 
 const hour = 3_600_000
 
-// noon is when the objects in testdata/replays were created. Their conditions are as old, except some in stalled-restart.
+// noon is when the objects in testdata/replays were created. Their conditions have the same time, except some in stalled-restart.
 const noon = 1795435200000
 
 // later replays a file, and evaluates the flow at a number of milliseconds after noon.

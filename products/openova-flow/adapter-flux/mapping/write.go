@@ -90,8 +90,7 @@ func (f *facts) healthOf() []string {
 
 // blamesSource reports whether its failure is caused by its source.
 func (f *facts) blamesSource() bool {
-	switch {
-	case f.ready.status == "True", f.failure.reason != "SourceNotReady" && f.failure.reason != "ArtifactFailed":
+	if f.ready.status == "True" || f.failure.reason != "SourceNotReady" && f.failure.reason != "ArtifactFailed" {
 		return false
 	}
 	return !f.read(f.failure.reason, f.failure.message).ownFault()

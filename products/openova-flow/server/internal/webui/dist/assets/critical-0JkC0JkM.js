@@ -1,0 +1,1 @@
+export{t as criticalPath}from"./critical-BsJo4Tz4.js";

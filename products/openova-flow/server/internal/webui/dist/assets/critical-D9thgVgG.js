@@ -1,1 +1,0 @@
-export{t as criticalPath}from"./critical-C8-3JVgR.js";

@@ -166,7 +166,7 @@ func (p *publisher) resync(incarnation string) error {
 	p.run.stats.resynced.Add(1)
 	want, kills := p.state.Snapshot().JSON(), p.run.kills.Load()
 	status, _, text := p.send(http.MethodGet, "/snapshot", nil)
-	if p.again(status) { // the next POST finds out whether the server has restarted again
+	if p.again(status) { // no snapshot yet; if the next POST gets a 412 again, post repeats the resync
 		return nil
 	}
 	if kills == p.resent && (status != http.StatusOK || text != want) && (status != http.StatusNotFound || p.state.NodeCount() > 0) {

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command limit measures how fast a machine can write each message to each subscriber with one system call: one thread for each core over epoll, minimal parsing
-// of HTTP, no validation, no fold, no resume.
+// Command limit is a server for measuring how fast a machine can deliver if each message to each subscriber is a system call of its own. It has one thread for
+// each core over epoll and minimal parsing of HTTP, but no validation, no fold and no resume.
 package main
 
 import (

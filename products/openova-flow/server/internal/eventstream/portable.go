@@ -14,7 +14,7 @@ type portable struct{ Config }
 // NewPortable returns the Writer for every system and protocol.
 func NewPortable(cfg Config) Writer { return &portable{cfg} }
 
-// Shutdown returns at once, since Write returns when its stream has ended.
+// Shutdown returns at once: no other goroutines write streams. Write returns only when its stream has ended, so http.Server.Shutdown waits for it.
 func (*portable) Shutdown(context.Context) {}
 
 func (p *portable) Write(w http.ResponseWriter, r *http.Request, s Stream) {

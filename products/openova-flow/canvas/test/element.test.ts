@@ -618,7 +618,7 @@ describe("the view", () => {
     await expect.poll(() => page.evaluate(() => bench.element!.shadowRoot!.querySelector(".map")!.hasAttribute("hidden"))).toBe(false);
     const same = await page.evaluate(async () => {
       const map = bench.element!.shadowRoot!.querySelector<HTMLCanvasElement>(".map")!;
-      // Time jumps: before the change, so that the picture of the map is old enough to be made again, and to the end of the move.
+      // Time jumps twice. Before the change: the picture of the map is then old enough, so the change makes a new one. After it: to the end of the move.
       let ahead = 0;
       const now = performance.now.bind(performance), request = requestAnimationFrame;
       performance.now = () => now() + ahead;

@@ -32,8 +32,8 @@ type request struct {
 	flows int
 }
 
-// newRequest returns a request with a message of size bytes, or of the least possible size. If flows is not 0, the messages go to that many flows in turn,
-// with ids that begin with flow.
+// newRequest returns a request with a message of size bytes, or of the least possible size. If flows is not 0, set addresses it to one
+// of that many flows, by the index; their ids are flow plus flowWidth digits.
 func newRequest(host, flow string, flows, run, size int) request {
 	if flows > 0 {
 		flow += strings.Repeat("0", flowWidth)

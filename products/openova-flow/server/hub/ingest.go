@@ -11,7 +11,7 @@ import (
 )
 
 // Ingest applies all messages of a request together, or refuses the request with an *IncarnationError, *EmitterError, *LeaseError or *LimitError. An exact
-// repeat of an emitter's last request gets the same receipt, and its messages are not applied again. With a Log Ingest also fails as Log.Append does. It
+// repeat of an emitter's last request gets the same receipt, and its messages are not applied again. With a Log, Ingest also fails as Log.Append does. It
 // never waits for a reader.
 func (h *Hub) Ingest(p record.Post) (record.Receipt, error) {
 	if h.cfg.Log != nil {

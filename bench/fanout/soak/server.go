@@ -115,7 +115,7 @@ func (r *run) restart(with syscall.Signal) error {
 	if err := r.stop(with); err != nil {
 		return err
 	}
-	if with == syscall.SIGKILL { // counted after the end of the process: state resent to it before is lost as well
+	if with == syscall.SIGKILL { // counted after the process has ended, since it also loses what publishers resend until then
 		r.kills.Add(1)
 	}
 	r.stats.restarts.Add(1)

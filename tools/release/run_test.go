@@ -52,7 +52,7 @@ func once(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, code int) {
 	return out.String(), err.String(), cmd.ProcessState.ExitCode()
 }
 
-// serve runs an image until the test ends. It returns its process, and its address: the first group of started in its log.
+// serve runs an image until the test ends. It returns the process and its address, which the first group of the expression started matches in the log.
 func serve(t *testing.T, name string, started *regexp.Regexp, env []string, arguments ...string) (*os.Process, string) {
 	t.Helper()
 	image := here(t, name)

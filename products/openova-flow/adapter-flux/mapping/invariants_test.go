@@ -121,7 +121,7 @@ func TestJudgement_WaitingHasAReason(t *testing.T) {
 }
 
 // TestRun_RoutineReconciliationChangesNoRun: only work of the controller starts and ends a run. While an object is ready, or reconciled without an action, at
-// the same generation, revision and Helm version, its status is succeeded and its start does not change.
+// the same generation, revision and newest entry of Helm's history, its status is succeeded and its start does not change.
 func TestRun_RoutineReconciliationChangesNoRun(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {

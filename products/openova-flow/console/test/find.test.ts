@@ -90,9 +90,14 @@ describe("the palette", () => {
   it("leads to a match that appears after an arrow key", async () => {
     const page = await open("");
     await says(page.locator("h1"), /^\d+ flows/);
+    let answer: () => void = () => undefined;
+    const typed = new Promise<void>((resolve) => (answer = resolve));
+    await page.route("**/v1/stream**", (route) => typed.then(() => route.continue()));
     await page.keyboard.press("Control+k");
     await page.getByRole("combobox", { name: /^Go to/ }).waitFor();
     await page.keyboard.type("coming");
+    await says(page.getByRole("dialog"), /Loading/);
+    answer();
     await says(page.getByRole("dialog"), /Nothing matches/);
     await page.keyboard.press("ArrowDown");
     await server.post("coming", [release("coming", "a", "succeeded", { ready: "True" })]);

@@ -222,6 +222,7 @@ describe("the report, opened from disk without a network", () => {
     const { page, faults, close } = await open("nowhere");
     await says(page.getByRole("heading", { level: 1 }), /Timed out/);
     await says(page.locator("main"), /no recording/);
+    expect(await page.getByRole("region", { name: "No problems" }).count()).toBe(1);
     expect(faults).toEqual([]);
     await close();
   });

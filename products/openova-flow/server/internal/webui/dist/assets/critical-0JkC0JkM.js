@@ -1,1 +1,0 @@
-export{t as criticalPath}from"./critical-BsJo4Tz4.js";

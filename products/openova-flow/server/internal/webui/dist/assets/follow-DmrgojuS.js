@@ -1,0 +1,1 @@
+import{t as e}from"./sse-ByDLYsQ3.js";import{y as t}from"./flow-Bj4afiM3.js";function n(n,r,i){let a=new t({flowId:r}),o=!0;a.subscribe(()=>{o&&a.loaded&&i.state(a.state)});let s=e({url:n,flowId:r,onEvent:e=>a.receive(e),onState:e=>{a.setConnection(e),o&&i.connection(e)}});return{now:()=>a.now(),tick:()=>a.tick(),close(){o=!1,s.close()}}}export{n as follow};

@@ -1,1 +1,0 @@
-import{a as e,i as t,o as n}from"./diagnosis-CUC-1mLz.js";import{t as r}from"./critical-BsJo4Tz4.js";function i(i,a,o){return{blockedBy:t(i,a,o),blocks:e(i,a),critical:r(i,o,[a,...n(i,a)]).ids}}export{i as highlightOf};

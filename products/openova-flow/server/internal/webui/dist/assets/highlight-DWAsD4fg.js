@@ -1,0 +1,1 @@
+import{a as e,i as t,o as n}from"./diagnosis-F_My8xst.js";import{t as r}from"./critical-DvXIHbZR.js";function i(i,a,o){return{blockedBy:t(i,a,o),blocks:e(i,a),critical:r(i,o,[a,...n(i,a)]).ids}}export{i as highlightOf};

@@ -50,7 +50,7 @@ func resolveLinks(path string) string {
 		}
 		if !filepath.IsAbs(to) {
 			parent := filepath.Dir(path)
-			if real, err := filepath.EvalSymlinks(parent); err == nil && strings.Contains(to, "..") { // .. is the parent of the real directory
+			if real, err := filepath.EvalSymlinks(parent); err == nil { // a .. in the link is the parent of the real directory
 				parent = real
 			}
 			to = filepath.Join(parent, to)
